@@ -1,0 +1,48 @@
+#include "base/alloc.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Atomic uint64_t made;
+static _Atomic uint64_t fail_at;
+
+static int must_fail(void)
+{
+    uint64_t at = atomic_load_explicit(&fail_at, memory_order_relaxed);
+    if (cc_likely(at == 0))
+        return 0;
+    return atomic_fetch_add(&made, 1) + 1 == at;
+}
+
+void *cc_alloc(size_t size)
+{
+    return must_fail() ? NULL : calloc(1, size ? size : 1);
+}
+
+void *cc_alloc_array(size_t count, size_t size)
+{
+    return must_fail() ? NULL : calloc(count ? count : 1, size ? size : 1);
+}
+
+void *cc_realloc_array(void *old, size_t count, size_t size)
+{
+    return must_fail() ? NULL : reallocarray(old, count ? count : 1, size ? size : 1);
+}
+
+char *cc_strdup(const char *text)
+{
+    return must_fail() ? NULL : strdup(text);
+}
+
+void cc_free(void *p)
+{
+    free(p);
+}
+
+uint64_t alloc_fail_nth(uint64_t nth)
+{
+    uint64_t count = atomic_exchange(&made, 0);
+    atomic_store(&fail_at, nth);
+    return count;
+}

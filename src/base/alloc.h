@@ -1,0 +1,31 @@
+/* base/alloc.h - every heap allocation of ours.
+ *
+ * WHAT      malloc/calloc/free behind one name, so that a test can fail the nth allocation.
+ * PROMISE   Returns NULL only when memory is out (or a test asked for it); memory is zeroed.
+ * THREADS   Any.   OWNERSHIP The caller frees with cc_free().   ERRORS NULL.   SECRETS None: the arena's job.
+ */
+#ifndef BASE_ALLOC_H
+#define BASE_ALLOC_H
+
+#include "base/macros.h"
+
+void *cc_alloc(size_t size) CC_MUST_USE;
+/* `count` elements of `size` bytes; NULL when the product overflows. */
+void *cc_alloc_array(size_t count, size_t size) CC_MUST_USE;
+/* Grows an array from cc_alloc_array(); the old block stays valid when NULL is returned. */
+void *cc_realloc_array(void *old, size_t count, size_t size) CC_MUST_USE;
+char *cc_strdup(const char *text) CC_MUST_USE;
+void cc_free(void *p);
+
+/* Cleanup helper: CC_CLEANUP(cc_freep) char *p. */
+static inline void cc_freep(void *pp)
+{
+    cc_free(*(void **)pp);
+}
+
+/* Test hook: the nth allocation from now fails, once; 0 switches it off. Returns how many
+ * allocations were made since the last call.
+ */
+uint64_t alloc_fail_nth(uint64_t nth);
+
+#endif

@@ -1,0 +1,12 @@
+/* cli/cli.h - the command line.
+ *
+ * WHAT      One table of subcommands; every room is started through it as well (a hidden subcommand).
+ * PROMISE   No secret is taken from argv. Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 locked.
+ * THREADS   Main only.   OWNERSHIP Borrows argv.   ERRORS As exit codes.   SECRETS None.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+int cli_main(int argc, char **argv);
+
+#endif

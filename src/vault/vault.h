@@ -1,0 +1,16 @@
+/* vault/vault.h - the room that holds the keys.
+ *
+ * WHAT      Key table, chamber secrets, BLS signatures, keystore decryption, its own slashing floor per key.
+ * PROMISE   Parses fixed structs only; no verb returns a key; two conflicting signatures of one key can't be had
+ *           from one life of it, whatever the core says.
+ * THREADS   room_main_fn.   OWNERSHIP As wire/room.h.   ERRORS As wire/room.h.
+ * SECRETS   All of them: docs/secrets.md.
+ */
+#ifndef VAULT_VAULT_H
+#define VAULT_VAULT_H
+
+#include "wire/room.h"
+
+CC_ERR vault_main(const struct room_context *room);
+
+#endif

@@ -18,10 +18,10 @@ static const struct error_row rows[ERROR_CODE_END] = {
 };
 
 static const char *const class_names[] = {
-    [CLASS_NONE] = "none",         [CLASS_INPUT] = "input",
-    [CLASS_AUTH] = "auth",         [CLASS_REFUSED] = "refused",
+    [CLASS_NONE] = "none",           [CLASS_INPUT] = "input",
+    [CLASS_AUTH] = "auth",           [CLASS_REFUSED] = "refused",
     [CLASS_NOT_FOUND] = "not_found", [CLASS_SEALED] = "sealed",
-    [CLASS_BUSY] = "busy",         [CLASS_UNAVAILABLE] = "unavailable",
+    [CLASS_BUSY] = "busy",           [CLASS_UNAVAILABLE] = "unavailable",
     [CLASS_INTERNAL] = "internal",
 };
 

@@ -58,9 +58,9 @@ static inline int error_is(cc_err err, enum error_code code)
 /* All take any cc_err, also one that came over a door with a value out of the table: that reads as
  * an internal error.
  */
-const char *error_name(cc_err err);   /* "SLASHABLE" */
-const char *error_text(cc_err err);   /* the table's sentence */
-int error_status(cc_err err);         /* the table's HTTP status; 200 for CC_OK */
+const char *error_name(cc_err err); /* "SLASHABLE" */
+const char *error_text(cc_err err); /* the table's sentence */
+int error_status(cc_err err);       /* the table's HTTP status; 200 for CC_OK */
 enum error_class error_class(cc_err err);
 const char *error_class_name(enum error_class c);
 

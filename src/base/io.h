@@ -11,11 +11,11 @@
 #ifndef BASE_IO_H
 #define BASE_IO_H
 
-#include "base/error.h"
-#include "base/span.h"
-
 #include <stdbool.h>
 #include <sys/types.h>
+
+#include "base/error.h"
+#include "base/span.h"
 
 /* Cleanup helper: CC_CLEANUP(fd_closep) int fd = -1. */
 void fd_closep(int *fd);

@@ -11,7 +11,9 @@
 #include "base/clock.h"
 #include "base/io.h"
 
-enum { SEPARATOR = 0x1f };
+enum {
+    SEPARATOR = 0x1f
+};
 
 static const char *const level_names[] = {"error", "warn", "notice", "info", "debug"};
 
@@ -98,7 +100,10 @@ static void write_local(const struct record *r)
     buf_release(&line);
 }
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count)
+void log_write(enum log_level level,
+               const char *message,
+               const struct log_field *fields,
+               size_t count)
 {
     if ((int)level > atomic_load(&sink_level))
         return;
@@ -173,10 +178,12 @@ static cc_err put_pair(struct buf *out, bool json, struct span key, struct span 
     for (size_t i = 0; !json && !bare && i < value.len; i++)
         if (!isgraph(value.data[i]) || value.data[i] == '"' || value.data[i] == '=')
             return quote(out, value);
-    return bare || (!json && value.len) ? buf_append(out, value.data, value.len) : quote(out, value);
+    return bare || (!json && value.len) ? buf_append(out, value.data, value.len)
+                                        : quote(out, value);
 }
 
-static cc_err put_head(struct buf *out, bool json, const char *room, uint64_t wall_ms, const char *level)
+static cc_err
+put_head(struct buf *out, bool json, const char *room, uint64_t wall_ms, const char *level)
 {
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
@@ -186,7 +193,8 @@ static cc_err put_head(struct buf *out, bool json, const char *room, uint64_t wa
     (void)snprintf(stamp + n, sizeof stamp - n, ".%03uZ", (unsigned)(wall_ms % 1000));
     if (json) {
         CC_TRY(buf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\"", stamp, level));
-        return room ? buf_printf(out, ",\"room\":\"%s\",\"msg\":", room) : buf_append_str(out, ",\"msg\":");
+        return room ? buf_printf(out, ",\"room\":\"%s\",\"msg\":", room)
+                    : buf_append_str(out, ",\"msg\":");
     }
     CC_TRY(buf_printf(out, "%s %-6s ", stamp, level));
     return room ? buf_printf(out, "[%s] ", room) : CC_OK;
@@ -204,7 +212,8 @@ static cc_err format_fields(struct buf *out, bool json, struct span rest)
     return CC_OK;
 }
 
-CC_ERR log_format(struct buf *out, bool json, const char *room, uint64_t wall_ms, struct span record)
+CC_ERR
+log_format(struct buf *out, bool json, const char *room, uint64_t wall_ms, struct span record)
 {
     size_t start = out->len;
     struct span rest = record;

@@ -17,12 +17,15 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/span.h"
 
-#include <stdbool.h>
-
-enum { LOG_RECORD_MAX = 2048, LOG_FIELDS_MAX = 12 };
+enum {
+    LOG_RECORD_MAX = 2048,
+    LOG_FIELDS_MAX = 12
+};
 
 enum log_level {
     LOG_LEVEL_ERROR,
@@ -33,14 +36,21 @@ enum log_level {
 };
 
 struct log_field {
-    const char *key; /* [a-z_]+ */
+    const char *key;  /* [a-z_]+ */
     const char *text; /* NULL: the number below */
     uint64_t number;
 };
 
-#define KV_STR(k, v) ((struct log_field){(k), (v) ? (v) : "", 0})
+#define KV_STR(k, v) log_field_text((k), (v))
 #define KV_NUM(k, v) ((struct log_field){(k), NULL, (uint64_t)(v)})
-#define KV_ERR(e)    KV_STR("error", error_name(e)), KV_STR("reason", error_text(e)), KV_STR("detail", error_detail()), KV_STR("at", error_place())
+#define KV_ERR(e)                                                                                  \
+    KV_STR("error", error_name(e)), KV_STR("reason", error_text(e)),                               \
+        KV_STR("detail", error_detail()), KV_STR("at", error_place())
+
+static inline struct log_field log_field_text(const char *key, const char *text)
+{
+    return (struct log_field){key, text ? text : "", 0};
+}
 
 /* Sends records to `fd` (a room's pipe, made non-blocking) or, with `local`, formats them as text for a
  * person there. Lines above `level` are dropped. The default is local text on standard error at INFO.
@@ -51,12 +61,16 @@ void log_set_level(enum log_level level);
 bool log_level_parse(const char *name, enum log_level *ret_level);
 const char *log_level_name(enum log_level level);
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count);
+void log_write(enum log_level level,
+               const char *message,
+               const struct log_field *fields,
+               size_t count);
 
 #define LOG_(level, message, ...)                                                                  \
     log_write((level), (message), (const struct log_field[]){{"", "", 0}, ##__VA_ARGS__} + 1,      \
               sizeof((const struct log_field[]){{"", "", 0}, ##__VA_ARGS__}) /                     \
-                      sizeof(struct log_field) - 1)
+                      sizeof(struct log_field) -                                                   \
+                  1)
 #define log_error(message, ...)  LOG_(LOG_LEVEL_ERROR, message, ##__VA_ARGS__)
 #define log_warn(message, ...)   LOG_(LOG_LEVEL_WARN, message, ##__VA_ARGS__)
 #define log_notice(message, ...) LOG_(LOG_LEVEL_NOTICE, message, ##__VA_ARGS__)
@@ -66,6 +80,7 @@ void log_write(enum log_level level, const char *message, const struct log_field
 /* What the supervisor does with one record of a room: `room` and `wall_ms` are its own words. Appends one
  * formatted line to `out`; a record that is not well formed is quoted as the text of a warning.
  */
-CC_ERR log_format(struct buf *out, bool json, const char *room, uint64_t wall_ms, struct span record);
+CC_ERR
+log_format(struct buf *out, bool json, const char *room, uint64_t wall_ms, struct span record);
 
 #endif

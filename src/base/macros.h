@@ -25,7 +25,7 @@
 #define cc_likely(x)   __builtin_expect(!!(x), 1)
 #define cc_unlikely(x) __builtin_expect(!!(x), 0)
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_LEN(a)   (sizeof(a) / sizeof((a)[0]))
 
 /* Ends the process with file and line on standard error when `cond` is false; never compiled out. */
 #define cc_assert(cond)                                                                            \

@@ -7,10 +7,10 @@
 #ifndef BASE_NUM_H
 #define BASE_NUM_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/span.h"
-
-#include <stdbool.h>
 
 /* Parses one or more ASCII digits, nothing else; leading zeros are allowed. */
 CC_ERR u64_parse(struct span text, uint64_t *ret_value);

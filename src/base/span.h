@@ -10,10 +10,10 @@
 #ifndef BASE_SPAN_H
 #define BASE_SPAN_H
 
-#include "base/error.h"
-
 #include <stdbool.h>
 #include <string.h>
+
+#include "base/error.h"
 
 struct span {
     const uint8_t *data;

@@ -12,13 +12,17 @@
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "base/span.h"
 
-#include <stdbool.h>
-
-enum { CONFIG_LIST_MAX = 16, CONFIG_TEXT_MAX = 256, CONFIG_PATH_MAX = 512 };
+enum {
+    CONFIG_LIST_MAX = 16,
+    CONFIG_TEXT_MAX = 256,
+    CONFIG_PATH_MAX = 512
+};
 
 struct config_text_list {
     uint32_t count;
@@ -26,13 +30,13 @@ struct config_text_list {
 };
 
 struct server_config {
-    char listen_address[64];  /* 127.0.0.1 */
-    uint16_t listen_port;     /* 9000; 0 picks a free one, logged and written to <data_dir>/ports */
-    char unix_socket[108];    /* "" : none */
-    uint32_t idle_timeout_seconds;     /* 120 */
-    uint32_t request_deadline_seconds; /* 30: absolute, from the first byte of a request */
-    uint32_t max_connections;          /* 4096 */
-    uint32_t drain_seconds;            /* 25 */
+    char listen_address[64]; /* 127.0.0.1 */
+    uint16_t listen_port;    /* 9000; 0 picks a free one, logged and written to <data_dir>/ports */
+    char unix_socket[108];   /* "" : none */
+    uint32_t idle_timeout_seconds;          /* 120 */
+    uint32_t request_deadline_seconds;      /* 30: absolute, from the first byte of a request */
+    uint32_t max_connections;               /* 4096 */
+    uint32_t drain_seconds;                 /* 25 */
     struct config_text_list host_allowlist; /* localhost, 127.0.0.1, [::1]; "*" or "all": any */
 };
 
@@ -49,18 +53,19 @@ struct signing_config {
 };
 
 struct network_config {
-    char network[CONFIG_PATH_MAX]; /* name or path */
+    char network[CONFIG_PATH_MAX];     /* name or path */
     struct config_text_list overrides; /* "GLOAS_FORK_EPOCH=353024" */
-    char genesis_validators_root[80]; /* "" or 0x + 64 hex */
+    char genesis_validators_root[80];  /* "" or 0x + 64 hex */
     uint64_t genesis_time;
 };
 
 struct filesystem_config {
     uint32_t path_count;
-    char paths[CONFIG_LIST_MAX][CONFIG_PATH_MAX]; /* directories of Web3Signer YAML and EIP-2335 JSON */
-    char passwords_path[CONFIG_PATH_MAX];         /* directory of <keystore base name>.txt, or "" */
-    char password_file[CONFIG_PATH_MAX];          /* one password for all, or "" */
-    uint32_t keystore_load_concurrency;           /* 128, bounded further by processors and memory */
+    char paths[CONFIG_LIST_MAX]
+              [CONFIG_PATH_MAX];          /* directories of Web3Signer YAML and EIP-2335 JSON */
+    char passwords_path[CONFIG_PATH_MAX]; /* directory of <keystore base name>.txt, or "" */
+    char password_file[CONFIG_PATH_MAX];  /* one password for all, or "" */
+    uint32_t keystore_load_concurrency;   /* 128, bounded further by processors and memory */
     bool strict_permissions;
 };
 
@@ -69,7 +74,10 @@ struct key_sources_config {
     uint64_t expected_keys; /* 0: any number */
 };
 
-enum history_backend { HISTORY_SQLITE, HISTORY_NOOP };
+enum history_backend {
+    HISTORY_SQLITE,
+    HISTORY_NOOP
+};
 
 struct anti_slashing_config {
     enum history_backend backend;
@@ -81,14 +89,19 @@ struct anti_slashing_config {
     bool i_accept_slashing_risk;
 };
 
-enum auth_mode { AUTH_OPEN };
+enum auth_mode {
+    AUTH_OPEN
+};
 
 struct auth_config {
     enum auth_mode mode;
     struct config_text_list open_operations; /* "*" : the routine class; "all"; or names */
 };
 
-enum log_style { LOG_STYLE_JSON, LOG_STYLE_TEXT };
+enum log_style {
+    LOG_STYLE_JSON,
+    LOG_STYLE_TEXT
+};
 
 struct logging_config {
     enum log_level level;
@@ -109,9 +122,10 @@ struct config {
 
 /* One `--set path=value`, flag or environment variable that overrides the file. */
 struct config_override {
-    const char *path;   /* "server.listen_port" */
+    const char *path; /* "server.listen_port" */
     const char *value;
-    const char *origin; /* "--server-listen-port" or "CONTAINMENT_SERVER__LISTEN_PORT": for messages */
+    const char
+        *origin; /* "--server-listen-port" or "CONTAINMENT_SERVER__LISTEN_PORT": for messages */
 };
 
 /* What was wrong and where; the text names file, line and path and shows no secret value. */
@@ -136,7 +150,12 @@ CC_ERR config_dump(const struct config *config, struct buf *out);
 CC_ERR config_example(struct buf *out);
 CC_ERR config_document(struct buf *out);
 
-enum config_room { CONFIG_FOR_FRONT = 1, CONFIG_FOR_CORE = 2, CONFIG_FOR_VAULT = 4, CONFIG_FOR_LOADER = 8 };
+enum config_room {
+    CONFIG_FOR_FRONT = 1,
+    CONFIG_FOR_CORE = 2,
+    CONFIG_FOR_VAULT = 4,
+    CONFIG_FOR_LOADER = 8
+};
 /* Only the rows that `room` may see, and back; what a room does not see has its default there. */
 CC_ERR config_encode(const struct config *config, enum config_room room, struct buf *out);
 CC_ERR config_decode(struct span encoded, enum config_room room, struct config *ret_config);

@@ -18,9 +18,22 @@ enum eth_kind {
     KIND_END
 };
 
-enum kind_class { KIND_CLASS_ROUTINE, KIND_CLASS_MONEY, KIND_CLASS_IRREVERSIBLE };
-enum kind_slashable { SLASHABLE_NOTHING, SLASHABLE_BLOCK, SLASHABLE_ATTESTATION };
-enum kind_version_from { VERSION_FORK, VERSION_EXIT, VERSION_GENESIS, VERSION_DEPOSIT };
+enum kind_class {
+    KIND_CLASS_ROUTINE,
+    KIND_CLASS_MONEY,
+    KIND_CLASS_IRREVERSIBLE
+};
+enum kind_slashable {
+    SLASHABLE_NOTHING,
+    SLASHABLE_BLOCK,
+    SLASHABLE_ATTESTATION
+};
+enum kind_version_from {
+    VERSION_FORK,
+    VERSION_EXIT,
+    VERSION_GENESIS,
+    VERSION_DEPOSIT
+};
 
 struct kind_info {
     const char *name;       /* "ATTESTATION": also the operation's name in policies */

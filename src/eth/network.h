@@ -10,10 +10,11 @@
 #ifndef ETH_NETWORK_H
 #define ETH_NETWORK_H
 
-#include "base/error.h"
-#include "eth/types.h"
-
 #include <stdbool.h>
+
+#include "base/error.h"
+
+#include "eth/types.h"
 
 #define FAR_FUTURE_EPOCH UINT64_MAX
 
@@ -45,9 +46,9 @@ struct eth_network {
     } forks[FORK_END];
     bool has_genesis_validators_root;
     struct eth_root genesis_validators_root;
-    uint64_t genesis_time;     /* seconds; 0: unknown, no clock rules */
+    uint64_t genesis_time; /* seconds; 0: unknown, no clock rules */
     uint64_t seconds_per_slot;
-    bool production;           /* carries real money: refuse unfit file systems */
+    bool production; /* carries real money: refuse unfit file systems */
 };
 
 /* Loads a built-in network by name, or a consensus config YAML when `name_or_path` contains a '/' or ends in

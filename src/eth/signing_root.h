@@ -8,6 +8,7 @@
 #define ETH_SIGNING_ROOT_H
 
 #include "base/error.h"
+
 #include "eth/network.h"
 #include "eth/sign_request.h"
 
@@ -21,14 +22,16 @@ struct eth_root attestation_data_root(const struct eth_attestation_data *data);
 struct eth_root block_header_root(const struct eth_block_header *header);
 
 /* hash_tree_root(SigningData(object_root, domain)). */
-struct signing_root signing_root_of(const struct eth_root *object_root, const struct eth_domain *domain);
+struct signing_root signing_root_of(const struct eth_root *object_root,
+                                    const struct eth_domain *domain);
 
 /* What the vault needs to compute the same root by itself. */
 struct signing_parts {
     struct eth_root object_root;
     struct eth_domain domain;
-    struct eth_version version;              /* that went into the domain */
-    struct eth_root genesis_validators_root; /* that went into the domain: zero for GENESIS and DEPOSIT kinds */
+    struct eth_version version; /* that went into the domain */
+    struct eth_root
+        genesis_validators_root; /* that went into the domain: zero for GENESIS and DEPOSIT kinds */
 };
 
 /* Computes the parts and the root of `request` under `network` (EIP-7044 and genesis version need it) and

@@ -9,10 +9,10 @@
 #ifndef SLASH_RULES_H
 #define SLASH_RULES_H
 
-#include "eth/types.h"
-
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "eth/types.h"
 
 enum slash_rule {
 #define R(name, text) SLASH_##name,

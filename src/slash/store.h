@@ -16,11 +16,17 @@
 #define SLASH_STORE_H
 
 #include "base/error.h"
+
 #include "slash/rules.h"
 
-enum { SLASH_BATCH_MAX = 256 };
+enum {
+    SLASH_BATCH_MAX = 256
+};
 
-enum slash_claim_kind { SLASH_CLAIM_BLOCK, SLASH_CLAIM_ATTESTATION };
+enum slash_claim_kind {
+    SLASH_CLAIM_BLOCK,
+    SLASH_CLAIM_ATTESTATION
+};
 
 struct slash_claim {
     struct eth_pubkey pubkey;
@@ -33,8 +39,8 @@ struct slash_claim {
 
 /* Names one history for good: made by `init`, stored inside it, pinned in the state store. */
 struct slash_identity {
-    uint8_t history_id[32];   /* random */
-    uint8_t chamber_id[32];   /* whose history it is */
+    uint8_t history_id[32];                  /* random */
+    uint8_t chamber_id[32];                  /* whose history it is */
     struct eth_root genesis_validators_root; /* zero until fixed (PATH networks without one) */
     bool has_genesis_validators_root;
 };
@@ -64,10 +70,10 @@ struct slash_status {
 
 struct slash_import_report {
     uint64_t validators;
-    uint64_t blocks;             /* records added */
+    uint64_t blocks; /* records added */
     uint64_t attestations;
-    uint64_t known;              /* records that were there already */
-    uint64_t contradictory;      /* validators whose merged history is slashable in itself: reported,
+    uint64_t known;         /* records that were there already */
+    uint64_t contradictory; /* validators whose merged history is slashable in itself: reported,
                                     and folded into watermarks so that nothing loosens */
 };
 

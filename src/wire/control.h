@@ -14,7 +14,13 @@
 
 #include "base/error.h"
 
-enum room { ROOM_FRONT = 1, ROOM_CORE, ROOM_VAULT, ROOM_LOADER, ROOM_END };
+enum room {
+    ROOM_FRONT = 1,
+    ROOM_CORE,
+    ROOM_VAULT,
+    ROOM_LOADER,
+    ROOM_END
+};
 
 const char *room_name(enum room room); /* "front" */
 
@@ -40,15 +46,22 @@ enum control_type {
     CONTROL_DRAIN,          /* SIGTERM: unready at once; value: seconds until the end */
     CONTROL_LOG_LEVEL,      /* value: enum log_level */
     /* a room to the supervisor */
-    CONTROL_READY = 32,     /* it serves */
-    CONTROL_FAILED,         /* it can't, and ends; value: enum error_code */
-    CONTROL_WANT_LOADER,    /* core: start a loader */
-    CONTROL_PEER_STALLED,   /* value: enum room of a peer that does not read: kill it */
-    CONTROL_DRAINED,        /* front: the last answer is out */
+    CONTROL_READY = 32,   /* it serves */
+    CONTROL_FAILED,       /* it can't, and ends; value: enum error_code */
+    CONTROL_WANT_LOADER,  /* core: start a loader */
+    CONTROL_PEER_STALLED, /* value: enum room of a peer that does not read: kill it */
+    CONTROL_DRAINED,      /* front: the last answer is out */
 };
 
-enum listener { LISTENER_API = 1, LISTENER_UNIX, LISTENER_METRICS };
-enum room_mode { ROOM_MODE_SERVE = 1, ROOM_MODE_INIT };
+enum listener {
+    LISTENER_API = 1,
+    LISTENER_UNIX,
+    LISTENER_METRICS
+};
+enum room_mode {
+    ROOM_MODE_SERVE = 1,
+    ROOM_MODE_INIT
+};
 
 struct control {
     uint32_t type;

@@ -7,12 +7,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { DOOR_BUFFER = 4 << 20 };
+enum {
+    DOOR_BUFFER = 4 << 20
+};
 
 CC_ERR door_pair(int ret_fds[static 2])
 {
     const int size = DOOR_BUFFER;
-    const struct timeval stall = {.tv_sec = DOOR_STALL_MS / 1000, .tv_usec = (DOOR_STALL_MS % 1000) * 1000};
+    const struct timeval stall = {.tv_sec = DOOR_STALL_MS / 1000,
+                                  .tv_usec = (DOOR_STALL_MS % 1000) * 1000};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds) != 0)
         return CC_FAIL(SYSTEM, "socketpair");
     for (int i = 0; i < 2; i++) {
@@ -24,7 +27,8 @@ CC_ERR door_pair(int ret_fds[static 2])
     return CC_OK;
 }
 
-CC_ERR door_send(int fd, uint32_t life, uint16_t type, const void *items, size_t item_size, size_t count)
+CC_ERR
+door_send(int fd, uint32_t life, uint16_t type, const void *items, size_t item_size, size_t count)
 {
     cc_assert(item_size <= UINT16_MAX && count >= 1 && count <= DOOR_FIT(item_size));
     struct door_head head = {DOOR_VERSION, type, life, (uint32_t)count, (uint32_t)item_size};
@@ -45,7 +49,10 @@ CC_ERR door_send(int fd, uint32_t life, uint16_t type, const void *items, size_t
     }
 }
 
-CC_ERR door_check(struct door_message *message, size_t len, uint32_t life, const struct door_type *accepted)
+CC_ERR door_check(struct door_message *message,
+                  size_t len,
+                  uint32_t life,
+                  const struct door_type *accepted)
 {
     const struct door_head *head = &message->head;
     if (len < sizeof *head || head->version != DOOR_VERSION)
@@ -65,9 +72,13 @@ CC_ERR door_check(struct door_message *message, size_t len, uint32_t life, const
     return CC_FAIL(PROTOCOL, "unexpected message type");
 }
 
-CC_ERR door_receive(int fd, uint32_t life, const struct door_type *accepted, struct door_message *ret_message)
+CC_ERR door_receive(int fd,
+                    uint32_t life,
+                    const struct door_type *accepted,
+                    struct door_message *ret_message)
 {
-    _Static_assert(sizeof(struct door_head) == 16 && offsetof(struct door_message, items) == 16, "one packet");
+    _Static_assert(sizeof(struct door_head) == 16 && offsetof(struct door_message, items) == 16,
+                   "one packet");
     for (;;) {
         ssize_t n = read(fd, ret_message, DOOR_PACKET_MAX);
         if (n < 0 && errno == EINTR)

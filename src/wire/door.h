@@ -13,16 +13,20 @@
 #ifndef WIRE_DOOR_H
 #define WIRE_DOOR_H
 
-#include "base/error.h"
-
 #include <stdbool.h>
 
-enum { DOOR_VERSION = 0xCC01, DOOR_PACKET_MAX = 65536, DOOR_STALL_MS = 1000 };
+#include "base/error.h"
+
+enum {
+    DOOR_VERSION = 0xCC01,
+    DOOR_PACKET_MAX = 65536,
+    DOOR_STALL_MS = 1000
+};
 
 struct door_head {
     uint16_t version; /* DOOR_VERSION */
     uint16_t type;
-    uint32_t life;    /* of the core that this door belongs to; counted by the supervisor */
+    uint32_t life; /* of the core that this door belongs to; counted by the supervisor */
     uint32_t count;
     uint32_t item_size;
 };
@@ -44,11 +48,18 @@ struct door_message {
 
 /* A connected pair with buffers for several full packets; both close-on-exec. */
 CC_ERR door_pair(int ret_fds[static 2]);
-CC_ERR door_send(int fd, uint32_t life, uint16_t type, const void *items, size_t item_size, size_t count);
+CC_ERR
+door_send(int fd, uint32_t life, uint16_t type, const void *items, size_t item_size, size_t count);
 /* Blocks for one message; `life` must match. */
-CC_ERR door_receive(int fd, uint32_t life, const struct door_type *accepted, struct door_message *ret_message);
+CC_ERR door_receive(int fd,
+                    uint32_t life,
+                    const struct door_type *accepted,
+                    struct door_message *ret_message);
 /* Checks a packet of `len` bytes that already lies in `message`: the pure half of door_receive(), for fuzzers. */
-CC_ERR door_check(struct door_message *message, size_t len, uint32_t life, const struct door_type *accepted);
+CC_ERR door_check(struct door_message *message,
+                  size_t len,
+                  uint32_t life,
+                  const struct door_type *accepted);
 void door_message_wipe(struct door_message *message);
 
 #endif

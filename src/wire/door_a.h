@@ -38,7 +38,13 @@ struct a_signed {
     struct eth_signature signature;
 };
 
-enum a_question { ASK_PUBLIC_KEYS = 1, ASK_HEALTH, ASK_RELOAD_START, ASK_RELOAD_STATUS, ASK_HIGH_WATERMARK };
+enum a_question {
+    ASK_PUBLIC_KEYS = 1,
+    ASK_HEALTH,
+    ASK_RELOAD_START,
+    ASK_RELOAD_STATUS,
+    ASK_HIGH_WATERMARK
+};
 
 struct a_query {
     uint64_t id;
@@ -46,7 +52,9 @@ struct a_query {
     uint32_t reserved;
 };
 
-enum { A_PUBLIC_KEYS_CHUNK = 256 };
+enum {
+    A_PUBLIC_KEYS_CHUNK = 256
+};
 
 /* A list as numbered chunks; `last` ends it; error is KEY_LOADING while the set is unknown. */
 struct a_public_keys {
@@ -64,21 +72,27 @@ struct a_health {
     uint64_t keys_known;    /* loaded or still decrypting */
     uint64_t keys_expected; /* 0: no expectation */
     uint64_t load_errors;
-    uint8_t ready;          /* a signature would succeed now */
+    uint8_t ready; /* a signature would succeed now */
     uint8_t store_up;
-    uint8_t keys_complete;  /* loading has ended and the expectation holds */
+    uint8_t keys_complete; /* loading has ended and the expectation holds */
     uint8_t sealed;
     uint8_t history_noop;
     uint8_t auth_open;
     uint8_t reserved[2];
 };
 
-enum reload_state { RELOAD_IDLE, RELOAD_ACTIVE, RELOAD_COMPLETED, RELOAD_COMPLETED_WITH_ERRORS, RELOAD_FAILED };
+enum reload_state {
+    RELOAD_IDLE,
+    RELOAD_ACTIVE,
+    RELOAD_COMPLETED,
+    RELOAD_COMPLETED_WITH_ERRORS,
+    RELOAD_FAILED
+};
 
 struct a_reload {
     uint64_t id;
-    uint32_t error; /* RELOAD_RUNNING for a start that was refused */
-    uint32_t state; /* enum reload_state */
+    uint32_t error;         /* RELOAD_RUNNING for a start that was refused */
+    uint32_t state;         /* enum reload_state */
     uint64_t ended_wall_ms; /* 0: never */
     uint64_t load_errors;
 };

@@ -14,19 +14,20 @@
 
 enum door_b_type {
     /* core to vault, each answered by B_ANSWER unless said otherwise */
-    B_CREATE = 0x31,  /* struct b_create: once, at init; answered by B_CHAMBER */
-    B_OPEN = 0x32,    /* struct b_chamber: the stored chamber; answered by B_CHAMBER */
-    B_HELLO = 0x33,   /* struct b_hello: proves the history's identity; before it nothing is signed */
-    B_DIGEST = 0x34,  /* struct b_digest: signs a state head or MACs a history identity; answered by B_PROOF */
-    B_SIGN = 0x35,    /* struct b_sign; answered by B_SIGNED */
-    B_KEYS = 0x36,    /* struct b_keys: lists the table; answered by B_KEY_LIST */
-    B_REMOVE = 0x37,  /* struct b_key */
-    B_SEAL = 0x38,    /* struct b_seal: wipes every key; latched for this life */
+    B_CREATE = 0x31, /* struct b_create: once, at init; answered by B_CHAMBER */
+    B_OPEN = 0x32,   /* struct b_chamber: the stored chamber; answered by B_CHAMBER */
+    B_HELLO = 0x33, /* struct b_hello: proves the history's identity; before it nothing is signed */
+    B_DIGEST =
+        0x34, /* struct b_digest: signs a state head or MACs a history identity; answered by B_PROOF */
+    B_SIGN = 0x35,   /* struct b_sign; answered by B_SIGNED */
+    B_KEYS = 0x36,   /* struct b_keys: lists the table; answered by B_KEY_LIST */
+    B_REMOVE = 0x37, /* struct b_key */
+    B_SEAL = 0x38,   /* struct b_seal: wipes every key; latched for this life */
     /* vault to core */
-    B_ANSWER = 0x41,  /* struct b_answer */
-    B_CHAMBER = 0x42, /* struct b_chamber */
-    B_PROOF = 0x43,   /* struct b_proof */
-    B_SIGNED = 0x44,  /* struct b_signed */
+    B_ANSWER = 0x41,   /* struct b_answer */
+    B_CHAMBER = 0x42,  /* struct b_chamber */
+    B_PROOF = 0x43,    /* struct b_proof */
+    B_SIGNED = 0x44,   /* struct b_signed */
     B_KEY_LIST = 0x45, /* struct b_key_list */
 };
 
@@ -39,16 +40,18 @@ struct b_create {
     uint64_t id;
 };
 
-enum { SEALED_KEY_SIZE = 12 + 32 + 16 }; /* nonce, ciphertext, tag */
+enum {
+    SEALED_KEY_SIZE = 12 + 32 + 16
+}; /* nonce, ciphertext, tag */
 
 struct b_chamber {
     uint64_t id;
     uint32_t error;
     uint32_t reserved;
-    uint8_t chamber_id[32];                       /* random, names the chamber in every AAD */
-    uint8_t identity_public[32];                  /* Ed25519 */
-    uint8_t sealed_master[SEALED_KEY_SIZE];       /* under HKDF(chamber.key) */
-    uint8_t sealed_identity[SEALED_KEY_SIZE];     /* Ed25519 seed under HKDF(master) */
+    uint8_t chamber_id[32];                   /* random, names the chamber in every AAD */
+    uint8_t identity_public[32];              /* Ed25519 */
+    uint8_t sealed_master[SEALED_KEY_SIZE];   /* under HKDF(chamber.key) */
+    uint8_t sealed_identity[SEALED_KEY_SIZE]; /* Ed25519 seed under HKDF(master) */
 };
 
 struct b_hello {
@@ -57,7 +60,10 @@ struct b_hello {
     uint8_t proof[32]; /* B_DIGEST(HISTORY) made at init and stored in the history */
 };
 
-enum b_digest_purpose { B_PURPOSE_STATE_HEAD = 1, B_PURPOSE_HISTORY = 2 };
+enum b_digest_purpose {
+    B_PURPOSE_STATE_HEAD = 1,
+    B_PURPOSE_HISTORY = 2
+};
 
 struct b_digest {
     uint64_t id;
@@ -69,18 +75,22 @@ struct b_digest {
 struct b_proof {
     uint64_t id;
     uint32_t error;
-    uint32_t len;        /* 64: Ed25519 over ("containment-chamber/state-head/v1\0" ++ digest);
+    uint32_t len; /* 64: Ed25519 over ("containment-chamber/state-head/v1\0" ++ digest);
                             32: HMAC-SHA256 under HKDF(master, "history-identity") */
     uint8_t bytes[64];
 };
 
-enum b_claim { B_CLAIM_OBJECT, B_CLAIM_ATTESTATION, B_CLAIM_BLOCK };
+enum b_claim {
+    B_CLAIM_OBJECT,
+    B_CLAIM_ATTESTATION,
+    B_CLAIM_BLOCK
+};
 
 struct b_sign {
     uint64_t id;
     struct key_handle key;
-    struct eth_pubkey pubkey; /* must be the slot's */
-    uint32_t claim;           /* enum b_claim */
+    struct eth_pubkey pubkey;                /* must be the slot's */
+    uint32_t claim;                          /* enum b_claim */
     struct eth_version version;              /* slashable claims: of the domain */
     struct eth_root genesis_validators_root; /* slashable claims */
     union {
@@ -125,7 +135,9 @@ struct b_answer {
     uint32_t reserved;
 };
 
-enum { B_KEY_LIST_CHUNK = 512 };
+enum {
+    B_KEY_LIST_CHUNK = 512
+};
 
 struct b_key_list {
     uint64_t id;

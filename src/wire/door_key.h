@@ -37,14 +37,20 @@ struct k_raw {
     uint8_t secret[32];       /* big-endian scalar */
 };
 
-enum k_kdf { K_KDF_SCRYPT = 1, K_KDF_PBKDF2_SHA256 = 2 };
-enum { K_PASSWORD_MAX = 2048, K_SALT_MAX = 256 };
+enum k_kdf {
+    K_KDF_SCRYPT = 1,
+    K_KDF_PBKDF2_SHA256 = 2
+};
+enum {
+    K_PASSWORD_MAX = 2048,
+    K_SALT_MAX = 256
+};
 
 /* EIP-2335 crypto section, parsed: dklen 32, checksum sha256, cipher aes-128-ctr. */
 struct k_keystore {
     uint64_t id;
     uint32_t has_pubkey;
-    uint32_t kdf; /* enum k_kdf */
+    uint32_t kdf;             /* enum k_kdf */
     struct eth_pubkey pubkey; /* expected */
     uint64_t n;               /* scrypt */
     uint32_t r;
@@ -74,7 +80,9 @@ enum l_state {
     L_FAILED = 3
 };
 
-enum { L_PATH_MAX = 256 };
+enum {
+    L_PATH_MAX = 256
+};
 
 struct l_key {
     uint32_t state; /* enum l_state */
@@ -91,7 +99,8 @@ struct l_done {
     uint64_t loaded;
     uint64_t failed;
     uint32_t complete; /* 1: every directory could be read to its end */
-    uint32_t scanned;  /* 1: first of two: every file was looked at, what follows is decryption; 0: the end */
+    uint32_t
+        scanned; /* 1: first of two: every file was looked at, what follows is decryption; 0: the end */
 };
 
 extern const struct door_type door_key_to_vault[];

@@ -43,6 +43,7 @@ struct slash_identity {
     uint8_t chamber_id[32];                  /* whose history it is */
     struct eth_root genesis_validators_root; /* zero until fixed (PATH networks without one) */
     bool has_genesis_validators_root;
+    uint8_t proof[32]; /* the vault's HMAC over the two ids (B_DIGEST HISTORY): stored and handed back as it is */
 };
 
 /* One validator as interchange and status see it; records sorted by slot, by target. */

@@ -30,7 +30,7 @@ struct a_sign {
 struct a_signed {
     uint64_t id;
     uint32_t error; /* enum error_code; 0: signature is set */
-    uint32_t rule;  /* enum slash_rule, when error is SLASHABLE */
+    uint32_t rule;  /* SLASHABLE: enum slash_rule; DENIED: enum policy_rule (auth/policy.h) */
     uint64_t earlier_slot;
     uint64_t earlier_source;
     uint64_t earlier_target;

@@ -1,6 +1,4 @@
 /* The rules of metric.def, the text form, and that a read-only mapping sees what was written. */
-#include "base/metric.h"
-
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/metric.h"
 
 #include "support/test.h"
 

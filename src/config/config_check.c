@@ -1,0 +1,42 @@
+#include "config/config_load.h"
+
+static struct config_place place_of(const struct config_loading *loading, const char *path)
+{
+    const struct config_row *row = config_row_find(path);
+    cc_assert(row);
+    return loading->places[config_row_index(row)];
+}
+
+/* SQLite opens names like these in memory, or by rules of their own: durability would be gone by a file name
+ * (properties P1).
+ */
+static bool is_file_path(const char *path)
+{
+    return path[0] != ':' && strncmp(path, "file:", 5) != 0;
+}
+
+static void check_paths(struct config_loading *loading)
+{
+    static const char *const rows[] = {"data_dir", "anti_slashing.path", "server.unix_socket"};
+    const struct config *config = loading->config;
+    const char *const values[] = {config->data_dir, config->anti_slashing.path,
+                                  config->server.unix_socket};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (!is_file_path(values[i]))
+            config_fault(loading, place_of(loading, rows[i]), rows[i], "is not the path of a file");
+}
+
+static void check_history(struct config_loading *loading)
+{
+    const struct anti_slashing_config *history = &loading->config->anti_slashing;
+    if (history->backend == HISTORY_NOOP && !history->i_accept_slashing_risk)
+        config_fault(loading, place_of(loading, "anti_slashing.backend"), "anti_slashing.backend",
+                     "noop keeps no history and lets validators be slashed; it needs "
+                     "anti_slashing.i_accept_slashing_risk: true");
+}
+
+void config_check_rules(struct config_loading *loading)
+{
+    check_paths(loading);
+    check_history(loading);
+}

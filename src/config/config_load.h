@@ -1,0 +1,48 @@
+/* config/config_load.h - one loading of the configuration, layer by layer.
+ *
+ * WHAT      What config.c (order of the layers), config_file.c (YAML) and config_check.c (rules over several
+ *           options) share: the config in the making, where each value came from, and the faults found.
+ * PROMISE   A fault never ends a loading: all are collected. No fault shows a value.
+ * THREADS   One per loading.   OWNERSHIP Borrows everything.   ERRORS Counted in the faults.   SECRETS None.
+ */
+#ifndef CONFIG_CONFIG_LOAD_H
+#define CONFIG_CONFIG_LOAD_H
+
+#include "config/config_table.h"
+
+struct config_place {
+    struct span origin; /* file, variable or flag; empty: the default */
+    uint32_t line;      /* 0: none */
+};
+
+struct config_loading {
+    struct config *config;
+    struct config_faults *faults;
+    struct config_place places[CONFIG_ROWS_MAX];
+};
+
+/* Notes a fault, or with config_warning() a warning, of the option `path` ("": none) at `place`. */
+void config_fault(struct config_loading *loading,
+                  struct config_place place,
+                  const char *path,
+                  const char *fmt,
+                  ...) CC_PRINTF(4, 5);
+void config_warning(struct config_loading *loading,
+                    struct config_place place,
+                    const char *path,
+                    const char *fmt,
+                    ...) CC_PRINTF(4, 5);
+/* The fault of `row` when setting it failed: the detail of the last error, and what the row takes. */
+void config_fault_value(struct config_loading *loading,
+                        struct config_place place,
+                        const struct config_row *row,
+                        cc_err err);
+/* The fault or warning of a path that no row has. */
+void config_fault_unknown(struct config_loading *loading,
+                          struct config_place place,
+                          const char *path);
+
+void config_load_file(struct config_loading *loading, const char *path);
+void config_check_rules(struct config_loading *loading);
+
+#endif

@@ -2,17 +2,39 @@
 # cmocka programs linked with everything; tests/fuzz/fuzz_<parser>.c are libFuzzer targets, run over
 # their corpus in every build and as fuzzers with -DCC_FUZZ=ON; tests/integration/ is pytest.
 # Labels carry the time budgets of docs/testing.md.
+#
+# CC_TEST_SET: "" all, under their own labels; "asan" the C tests and the corpus, "tsan" the tests of
+# what has threads - both with the set's name before the test's name and as its only label, so that
+# several builds can be run as one CTest tree (tools/join-tests).
+
+set(CC_TEST_SET "" CACHE STRING "Which tests this build registers: empty, asan or tsan")
+set(CC_RELEASE_BINARY "" CACHE FILEPATH "A release binary, for the integration tests that want one")
+set(cc_threaded "^unit/(wire|vault|core|front|keys|app)/")
 
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 file(GLOB unit_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/*/test_*.c)
 file(GLOB conformance_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/conformance/test_*.c)
 file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
 file(GLOB support CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/support/*.c)
+file(GLOB integration_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/integration/test_*.py)
 
 set(CC_VECTORS_DEFAULT ${CMAKE_SOURCE_DIR}/../shared/vectors)
 if(DEFINED ENV{CC_VECTORS})
     set(CC_VECTORS_DEFAULT $ENV{CC_VECTORS})
 endif()
+set(cc_sanitizer_env "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1")
+
+# cc_test(NAME LABEL TIMEOUT COMMAND...): registers one test under the set's name and label.
+function(cc_test NAME LABEL TIMEOUT)
+    set(label ${LABEL})
+    if(CC_TEST_SET)
+        set(NAME ${CC_TEST_SET}/${NAME})
+        set(label ${CC_TEST_SET})
+    endif()
+    add_test(NAME ${NAME} COMMAND ${ARGN})
+    set_tests_properties(${NAME} PROPERTIES LABELS ${label} TIMEOUT ${TIMEOUT} ENVIRONMENT
+        "CC_VECTORS=${CC_VECTORS_DEFAULT};CC_BUILD_DIR=${CMAKE_BINARY_DIR};${cc_sanitizer_env}")
+endfunction()
 
 if(TARGET PkgConfig::CMOCKA AND NOT CC_FUZZ)
     if(support)
@@ -28,16 +50,20 @@ if(TARGET PkgConfig::CMOCKA AND NOT CC_FUZZ)
         foreach(source ${${kind}_tests})
             file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR}/tests ${source})
             string(REGEX REPLACE "\\.c$" "" name ${name})
+            if(CC_TEST_SET STREQUAL "tsan" AND NOT name MATCHES "${cc_threaded}")
+                continue()
+            endif()
             string(REPLACE "/" "_" target ${name})
             add_executable(${target} ${source})
             target_link_libraries(${target} PRIVATE cc_test_support)
-            add_test(NAME ${name} COMMAND ${target})
-            set_tests_properties(${name} PROPERTIES LABELS ${kind} TIMEOUT 300
-                ENVIRONMENT "CC_VECTORS=${CC_VECTORS_DEFAULT}")
+            cc_test(${name} ${kind} 300 ${target})
         endforeach()
     endforeach()
 endif()
 
+if(CC_TEST_SET STREQUAL "tsan")
+    set(fuzzers "")
+endif()
 foreach(source ${fuzzers})
     get_filename_component(target ${source} NAME_WE)
     string(REGEX REPLACE "^fuzz_" "" parser ${target})
@@ -49,20 +75,16 @@ foreach(source ${fuzzers})
         target_link_options(${target} PRIVATE -fsanitize=fuzzer)
     else()
         target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.c)
-        add_test(NAME fuzz/${parser} COMMAND ${target} ${corpus})
-        set_tests_properties(fuzz/${parser} PROPERTIES LABELS fuzz TIMEOUT 120)
+        cc_test(fuzz/${parser} fuzz 120 ${target} ${corpus})
     endif()
 endforeach()
 
 find_program(PYTEST NAMES pytest-3 pytest PATHS /usr/bin NO_DEFAULT_PATH)
-file(GLOB integration_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/integration/test_*.py)
-if(PYTEST AND NOT CC_FUZZ)
+if(PYTEST AND NOT CC_FUZZ AND NOT CC_TEST_SET)
     foreach(source ${integration_tests})
         get_filename_component(name ${source} NAME_WE)
-        add_test(NAME integration/${name}
-            COMMAND ${PYTEST} -q -x --timeout=240 ${source}
-            WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/tests/integration)
-        set_tests_properties(integration/${name} PROPERTIES LABELS integration TIMEOUT 600
-            ENVIRONMENT "CC_BUILD_DIR=${CMAKE_BINARY_DIR};CC_VECTORS=${CC_VECTORS_DEFAULT}")
+        cc_test(integration/${name} integration 900
+            ${CMAKE_COMMAND} -E env CC_RELEASE_BINARY=${CC_RELEASE_BINARY}
+            ${PYTEST} -q -rs -p no:cacheprovider --timeout=300 ${source})
     endforeach()
 endif()

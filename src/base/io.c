@@ -67,8 +67,7 @@ static cc_err sync_directory_of(const char *path)
     char copy[PATH_MAX];
     if (strlen(path) >= sizeof copy)
         return CC_FAIL(LIMIT, "path too long");
-    (void)strncpy(copy, path, sizeof copy - 1);
-    copy[sizeof copy - 1] = 0;
+    memcpy(copy, path, strlen(path) + 1);
     CC_CLEANUP(fd_closep) int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
         return CC_FAIL(IO, "fsync of a directory");

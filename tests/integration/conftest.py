@@ -1,0 +1,37 @@
+"""Shared fixtures: directories below the build directory, vectors, daemons that end with their test."""
+import pathlib
+
+import pytest
+
+import daemon as daemon_module
+
+
+@pytest.fixture
+def workdir(request):
+    """A fresh directory on a real disk, named after the test; kept until its next run."""
+    return daemon_module.fresh_dir(request.node.name)
+
+
+@pytest.fixture
+def make_daemon(workdir):
+    """Makes Daemons that are ended with their test; their directories stay, for who looks into a failure."""
+    made = []
+
+    def make(**options):
+        name = f"d{len(made)}"
+        one = daemon_module.Daemon(workdir / name, **options)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.end()
+
+
+@pytest.fixture
+def vectors():
+    """The folder of third-party vectors; a test that needs it is skipped, and says so, where it is missing."""
+    folder = daemon_module.vectors_dir()
+    if folder is None:
+        pytest.skip("left out: no vectors (CC_VECTORS)")
+    return pathlib.Path(folder)

@@ -61,7 +61,24 @@ static inline bool slash_may_sign(enum slash_rule rule)
     return rule == SLASH_SAFE || rule == SLASH_REPEAT;
 }
 
-/* Judges a block against `n` records of the same key in any order. */
+/* High watermarks of a whole history: from here on another signer owns the duties (hand-over). */
+struct slash_high {
+    bool set;
+    uint64_t slot;
+    uint64_t epoch;
+};
+
+/* True when the high watermark forbids the message: slot >= high slot; source or target >= high epoch. */
+bool slash_high_forbids_block(const struct slash_high *high, uint64_t slot);
+bool slash_high_forbids_attestation(const struct slash_high *high,
+                                    uint64_t source,
+                                    uint64_t target);
+
+/* The judges look for the same slot or target first, then for surrounding votes, then at the watermark; among
+ * several conflicts they report the one with the latest target. So the verdict does not depend on the order
+ * of the records, and a store may leave out records that can't conflict.
+ *
+ * Judges a block against `n` records of the same key in any order. */
 struct slash_verdict slash_judge_block(const struct slash_block *block,
                                        const struct slash_watermark *low,
                                        const struct slash_block *records,

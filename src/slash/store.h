@@ -9,7 +9,7 @@
  * THREADS   One thread per store at a time (the core's history writer); the wrapper asserts it.
  * OWNERSHIP slash_store_close() frees; all inputs are borrowed for the call.
  * ERRORS    STORE (can't be used now: nothing is known, nothing may be signed), LOCKED (another process),
- *           IDENTITY, FILESYSTEM, TAMPERED, NO_MEMORY. On any error: no signature for any claim of the batch.
+ *           HISTORY_MISSING, IDENTITY, FILESYSTEM, TAMPERED, NO_MEMORY, KEY_UNKNOWN (set_enabled). On any error: no signature for any claim of the batch.
  * SECRETS   None pass through here.
  */
 #ifndef SLASH_STORE_H
@@ -43,7 +43,8 @@ struct slash_identity {
     uint8_t chamber_id[32];                  /* whose history it is */
     struct eth_root genesis_validators_root; /* zero until fixed (PATH networks without one) */
     bool has_genesis_validators_root;
-    uint8_t proof[32]; /* the vault's HMAC over the two ids (B_DIGEST HISTORY): stored and handed back as it is */
+    /* The vault's HMAC over the two ids (B_DIGEST HISTORY): stored and handed back as it is. */
+    uint8_t proof[32];
 };
 
 /* One validator as interchange and status see it; records sorted by slot, by target. */
@@ -64,9 +65,7 @@ struct slash_status {
     uint64_t validators;
     uint64_t blocks;
     uint64_t attestations;
-    bool has_high;
-    uint64_t high_slot;
-    uint64_t high_epoch;
+    struct slash_high high;
 };
 
 struct slash_import_report {
@@ -91,7 +90,8 @@ struct slash_store_ops {
     cc_err (*register_keys)(struct slash_store *store, const struct eth_pubkey *keys, size_t n);
     /* Enables or disables a key (the tombstone of a deleted key); asserts nothing about its records. Required. */
     cc_err (*set_enabled)(struct slash_store *store, const struct eth_pubkey *key, bool enabled);
-    /* Merges one validator's records; watermarks only move up. Durable per call. Required. */
+    /* Merges one validator's records (slash/merge.h has the rules); makes the row, enabled as `validator` says,
+     * when there is none; watermarks only move up. Durable and atomic per call. Required. */
     cc_err (*merge)(struct slash_store *store,
                     const struct slash_validator *validator,
                     struct slash_import_report *report);
@@ -100,11 +100,20 @@ struct slash_store_ops {
                     const struct eth_pubkey *only,
                     slash_visit_fn *visit,
                     void *context);
-    /* Deletes records older than the newest target less `keep_epochs`; watermarks move up to what stays. Required. */
-    cc_err (*prune)(struct slash_store *store, uint64_t keep_epochs, uint64_t slots_per_epoch);
+    /* Deletes each key's records older than its newest target less `keep_epochs` (and its newest slot less as
+     * many slots); watermarks move up to what stays, never down. One bounded step of a pass over all keys;
+     * *ret_more says that the pass is not over. Required. */
+    cc_err (*prune)(struct slash_store *store,
+                    uint64_t keep_epochs,
+                    uint64_t slots_per_epoch,
+                    bool *ret_more);
+    /* One bounded step (about 20 ms) of the store's own upkeep; *ret_more says that there is more. Required. */
+    cc_err (*maintain)(struct slash_store *store, bool *ret_more);
     cc_err (*status)(struct slash_store *store, struct slash_status *ret_status);
     /* Sets the genesis_validators_root where none is fixed; the same one again is fine; another is IDENTITY. Required. */
     cc_err (*fix_genesis)(struct slash_store *store, const struct eth_root *root);
+    /* Sets or (with .set false) clears the high watermark. Durable. Required. */
+    cc_err (*set_high)(struct slash_store *store, const struct slash_high *high);
     /* Frees and unlocks. Required. */
     void (*close)(struct slash_store *store);
 };
@@ -131,17 +140,29 @@ CC_ERR slash_visit(struct slash_store *store,
                    const struct eth_pubkey *only,
                    slash_visit_fn *visit,
                    void *context);
-CC_ERR slash_prune(struct slash_store *store, uint64_t keep_epochs, uint64_t slots_per_epoch);
+CC_ERR slash_prune(struct slash_store *store,
+                   uint64_t keep_epochs,
+                   uint64_t slots_per_epoch,
+                   bool *ret_more);
+CC_ERR slash_maintain(struct slash_store *store, bool *ret_more);
 CC_ERR slash_status(struct slash_store *store, struct slash_status *ret_status);
 CC_ERR slash_fix_genesis(struct slash_store *store, const struct eth_root *root);
+CC_ERR slash_set_high(struct slash_store *store, const struct slash_high *high);
 void slash_store_close(struct slash_store *store);
 
 /* --- backends: the only exported symbols of each --------------------------------------------------- */
 
-/* Makes an empty SQLite history at `path`; EXISTS if anything is there. Only `init` calls it. */
-CC_ERR slash_sqlite_create(const char *path, const struct slash_identity *identity);
+/* Makes an empty SQLite history at `path`; EXISTS if anything is there, FILESYSTEM as for opening. Only `init`
+ * calls it. `identity` may come without a genesis root.
+ */
+CC_ERR
+slash_sqlite_create(const char *path, bool production, const struct slash_identity *identity);
 /* Opens it: takes the flock on `path`.lock for life (LOCKED, and *ret_holder_pid when known), refuses overlay,
  * memory and network file systems when `production`. The database file is never opened outside SQLite (T10).
+ * HISTORY_MISSING when there is nothing at `path`: opening never makes a history (P3).
+ *
+ * The core calls slash_maintain() while no claims wait; without it the store still works, and does its upkeep
+ * inside slash_check_and_record() when it becomes urgent.
  */
 CC_ERR slash_sqlite_open(const char *path,
                          bool production,
@@ -149,5 +170,9 @@ CC_ERR slash_sqlite_open(const char *path,
                          int *ret_holder_pid);
 /* The oracle of the conformance suite: obvious, slow, forgets at close. */
 CC_ERR slash_memory_open(const struct slash_identity *identity, struct slash_store **ret_store);
+/* No protection at all: every claim is SAFE. The single named exception to "durable before signed", for tests
+ * and benchmarks; only an explicit configuration (i_accept_slashing_risk) may open it.
+ */
+CC_ERR slash_noop_open(const struct slash_identity *identity, struct slash_store **ret_store);
 
 #endif

@@ -48,6 +48,8 @@ struct kind_info {
 const struct kind_info *kind_info(enum eth_kind kind);
 /* Finds a kind by its name or one of its aliases (clients' other names of the Gloas kinds), in any case. */
 CC_ERR kind_parse(struct span name, enum eth_kind *ret_kind);
+/* The n-th key under which a request may hold the object of `kind`, the table's first; NULL after the last. */
+const char *kind_object_key(enum eth_kind kind, unsigned n);
 /* The name that policies and metrics know the kind by: BLOCK_V2 is BLOCK, AGGREGATE_AND_PROOF_V2 is AGGREGATE_AND_PROOF. */
 const char *kind_operation(enum eth_kind kind);
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "base/span.h"
 
 #include "eth/types.h"
 
@@ -52,11 +53,16 @@ struct eth_network {
 };
 
 /* Loads a built-in network by name, or a consensus config YAML when `name_or_path` contains a '/' or ends in
- * .yaml or .yml.
+ * .yaml or .yml. Of the file, the fork schedule, the preset and the slot time are taken; what else stands there is
+ * ignored. A network from a file has no genesis yet, and counts as production unless its preset is minimal.
  */
 CC_ERR network_load(const char *name_or_path, struct eth_network *ret_network);
-/* Applies one line of `network_overrides`, e.g. ("GLOAS_FORK_EPOCH", "353024"). */
+/* The same for the text of a consensus config YAML. */
+CC_ERR network_parse(struct span text, struct eth_network *ret_network);
+/* Applies one line of `network_overrides`, e.g. ("GLOAS_FORK_EPOCH", "353024"). After the last, network_check(). */
 CC_ERR network_override(struct eth_network *network, const char *key, const char *value);
+/* CONFIG unless the forks follow one another and the sizes are possible ones. */
+CC_ERR network_check(const struct eth_network *network);
 /* The fork active at `epoch` by the schedule. */
 enum eth_fork_name network_fork_at(const struct eth_network *network, uint64_t epoch);
 /* "phase0", ...; upper-case names of BLOCK_V2 are compared without case. */

@@ -1,0 +1,349 @@
+#include "keys/load.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+
+#include "keys/eip2335.h"
+#include "keys/load_vault.h"
+#include "keys/web3signer_yaml.h"
+#include "secret/arena.h"
+#include "secret/wipe.h"
+
+/* --- items ------------------------------------------------------------------------------------------- */
+
+static cc_err item_add(struct load *load, const char *path, size_t *ret_index)
+{
+    if (load->count >= KEY_FILES_MAX)
+        return CC_FAIL(LIMIT, "too many keys");
+    if (load->count == load->capacity) {
+        size_t capacity = load->capacity ? load->capacity * 2 : 64;
+        struct load_item *items = cc_realloc_array(load->items, capacity, sizeof *items);
+        if (!items)
+            return CC_FAIL(NO_MEMORY, "list of keys");
+        load->items = items;
+        load->capacity = capacity;
+    }
+    char *copy = cc_strdup(path);
+    if (!copy)
+        return CC_FAIL(NO_MEMORY, "path");
+    load->items[load->count] = (struct load_item){.path = copy, .state = ITEM_WAITS};
+    *ret_index = load->count++;
+    return CC_OK;
+}
+
+static cc_err copy_path(const char *path, char **ret_copy)
+{
+    *ret_copy = cc_strdup(path);
+    return *ret_copy ? CC_OK : CC_FAIL(NO_MEMORY, "path");
+}
+
+/* An error that concerns this load, not the file that was being read. */
+static bool is_ours(cc_err err)
+{
+    return error_is(err, ERROR_NO_MEMORY) || error_is(err, ERROR_DOOR_CLOSED) ||
+           error_is(err, ERROR_PROTOCOL);
+}
+
+/* Ends the load for an error of ours; else reports the file and goes on. */
+static cc_err
+refuse(struct load *load, const char *path, cc_err why, const struct eth_pubkey *pubkey)
+{
+    if (is_ours(why))
+        return why;
+    return report_failed(&load->report, path, why, error_detail(), pubkey);
+}
+
+static cc_err refuse_item(struct load *load, struct load_item *item, cc_err why)
+{
+    item->state = ITEM_ENDED;
+    return refuse(load, item->path, why, item->has_pubkey ? &item->pubkey : NULL);
+}
+
+/* --- the first phase --------------------------------------------------------------------------------- */
+
+/* Reads and parses a keystore into load->secrets->keystore. */
+static cc_err read_keystore(struct load *load, const char *path, struct key_file_facts *ret_facts)
+{
+    CC_CLEANUP(buf_release) struct buf text = buf_init(EIP2335_TEXT_MAX);
+    CC_TRY(key_file_read(path, load->config->strict_permissions, &text, ret_facts));
+    return eip2335_parse(text.data, text.len, &load->secrets->keystore);
+}
+
+/* A keystore was read: takes its public key, and tells the core where the key is new. */
+static cc_err take_found(struct load *load, size_t index)
+{
+    struct load_item *item = &load->items[index];
+    const struct k_keystore *keystore = &load->secrets->keystore;
+    if (!keystore->has_pubkey)
+        return CC_OK;
+    item->has_pubkey = true;
+    item->pubkey = keystore->pubkey;
+    if (key_map_find(&load->keys, &item->pubkey))
+        return CC_OK;
+    CC_TRY(key_map_put(&load->keys, &item->pubkey, (uint32_t)index));
+    return report_found(&load->report, item->path, &item->pubkey);
+}
+
+static cc_err look_at_keystore(struct load *load, size_t index)
+{
+    struct load_item *item = &load->items[index];
+    const char *path = item->keystore_path ? item->keystore_path : item->path;
+    struct key_file_facts facts;
+    cc_err err = read_keystore(load, path, &facts);
+    if (facts.open_to_others && !load->config->strict_permissions)
+        report_open_file(&load->report, path);
+    /* Named by a description: so the keystore is not one of its own as well. */
+    if (item->keystore_path && facts.opened)
+        CC_TRY(key_map_put(&load->files, &facts.identity, 0));
+    return err.code ? refuse_item(load, item, err) : take_found(load, index);
+}
+
+struct description {
+    struct load *load;
+    const char *path;
+};
+
+static cc_err take_raw(struct load *load, const char *path, const struct key_descriptor *d)
+{
+    size_t index;
+    CC_TRY(item_add(load, path, &index));
+    CC_TRY(load_vault_room(load));
+    struct k_raw *raw = &load->secrets->raw;
+    *raw = (struct k_raw){0};
+    memcpy(raw->secret, d->secret, sizeof raw->secret);
+    return load_vault_send_raw(load, index);
+}
+
+static cc_err take_keystore(struct load *load, const char *path, const struct key_descriptor *d)
+{
+    char named[KEY_PATH_MAX];
+    size_t index;
+    CC_TRY(item_add(load, path, &index));
+    struct load_item *item = &load->items[index];
+    cc_err err = key_path_beside(path, d->keystore_file, named);
+    if (err.code)
+        return refuse_item(load, item, err);
+    CC_TRY(copy_path(named, &item->keystore_path));
+    err = key_path_beside(path, d->password_file, named);
+    if (err.code)
+        return refuse_item(load, item, err);
+    CC_TRY(copy_path(named, &item->password_path));
+    return look_at_keystore(load, index);
+}
+
+static cc_err take_description(void *context, const struct key_descriptor *d)
+{
+    const struct description *from = context;
+    if (d->error.code)
+        return report_failed(&from->load->report, from->path, d->error, d->detail, NULL);
+    if (d->kind == DESCRIPTOR_RAW)
+        return take_raw(from->load, from->path, d);
+    return take_keystore(from->load, from->path, d);
+}
+
+static cc_err look_at_yaml(struct load *load, const char *path)
+{
+    struct description from = {load, path};
+    struct key_file_facts facts;
+    struct yml_fault fault;
+    CC_CLEANUP(buf_release) struct buf text = buf_init(KEY_YAML_TEXT_MAX);
+    cc_err err = key_file_read(path, load->config->strict_permissions, &text, &facts);
+    if (err.code)
+        return refuse(load, path, err, NULL);
+    if (facts.open_to_others)
+        report_open_file(&load->report, path);
+    err = key_yaml_parse(buf_span(&text), take_description, &from, &fault);
+    if (!error_is(err, ERROR_YAML_SYNTAX))
+        return err;
+    log_warn("not valid YAML", KV_STR("path", path), KV_NUM("line", fault.line));
+    return report_failed(&load->report, path, err, fault.text, NULL);
+}
+
+/* staking-deposit-cli writes deposit_data-*.json among the keystores: no key, and no fault. */
+static bool is_deposit_data(const char *path)
+{
+    static const char prefix[] = "deposit_data";
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    return strncmp(name, prefix, sizeof prefix - 1) == 0;
+}
+
+static cc_err look_at_json(struct load *load, const char *path)
+{
+    struct key_file_facts facts;
+    size_t index;
+    cc_err err = read_keystore(load, path, &facts);
+    if (facts.opened && key_map_find(&load->files, &facts.identity))
+        return CC_OK;
+    if (error_is(err, ERROR_KEYSTORE) && is_deposit_data(path)) {
+        log_info("deposit data is no keystore, passing it over", KV_STR("path", path));
+        return CC_OK;
+    }
+    if (facts.open_to_others && !load->config->strict_permissions)
+        report_open_file(&load->report, path);
+    if (err.code)
+        return refuse(load, path, err, NULL);
+    CC_TRY(item_add(load, path, &index));
+    return take_found(load, index);
+}
+
+static cc_err list_files(struct load *load, struct key_files *files)
+{
+    for (uint32_t i = 0; i < load->config->path_count; i++) {
+        const char *path = load->config->paths[i];
+        cc_err err = key_files_scan(files, path);
+        if (!err.code)
+            continue;
+        load->report.incomplete = true;
+        CC_TRY(refuse(load, path, err, NULL));
+    }
+    load->report.files = files->count;
+    return CC_OK;
+}
+
+/* Descriptions first: they say which keystores are not files of their own. */
+static cc_err look_at_all(struct load *load)
+{
+    CC_CLEANUP(key_files_release) struct key_files files = {0};
+    CC_TRY(list_files(load, &files));
+    for (size_t i = 0; i < files.count; i++)
+        if (files.items[i].kind == KEY_FILE_YAML)
+            CC_TRY(look_at_yaml(load, files.items[i].path));
+    for (size_t i = 0; i < files.count; i++)
+        if (files.items[i].kind == KEY_FILE_JSON)
+            CC_TRY(look_at_json(load, files.items[i].path));
+    CC_TRY(load_vault_drain(load)); /* the raw keys' public keys */
+    return report_done(&load->report, true);
+}
+
+/* --- the second phase -------------------------------------------------------------------------------- */
+
+static cc_err try_password(struct load *load, const char *path, bool *ret_missing)
+{
+    struct key_file_facts facts;
+    bool strict = load->config->strict_permissions;
+    cc_err err = key_password_read(path, strict, &load->secrets->password, &facts);
+    *ret_missing = facts.missing;
+    if (!err.code && facts.open_to_others)
+        report_open_file(&load->report, path);
+    return err;
+}
+
+/* The keystore's own password file in the directory for them or beside the keystore, then the one for all. */
+static cc_err find_password(struct load *load, const char *keystore_path)
+{
+    const struct filesystem_config *config = load->config;
+    const struct {
+        const char *directory;
+        const char *suffix;
+        bool wanted;
+    } places[] = {
+        {config->passwords_path, ".txt", config->passwords_path[0] != 0},
+        {NULL, ".txt", true},
+        {NULL, ".password", true},
+    };
+    char path[KEY_PATH_MAX];
+    bool missing = false;
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        if (!places[i].wanted)
+            continue;
+        CC_TRY(key_path_of_password(keystore_path, places[i].directory, places[i].suffix, path));
+        cc_err err = try_password(load, path, &missing);
+        if (!missing)
+            return err;
+    }
+    if (config->password_file[0])
+        return try_password(load, config->password_file, &missing);
+    return CC_FAIL(PASSWORD_FILE, "there is no password file");
+}
+
+static CC_SENSITIVE cc_err prepare(struct load *load, const struct load_item *item)
+{
+    struct load_secrets *s = load->secrets;
+    struct key_file_facts facts;
+    const char *path = item->keystore_path ? item->keystore_path : item->path;
+    CC_TRY(read_keystore(load, path, &facts));
+    bool missing;
+    CC_TRY(item->password_path ? try_password(load, item->password_path, &missing)
+                               : find_password(load, path));
+    memcpy(s->keystore.password, s->password.bytes, s->password.len);
+    s->keystore.password_len = (uint32_t)s->password.len;
+    wipe(&s->password, sizeof s->password);
+    return CC_OK;
+}
+
+static cc_err send_keystore(struct load *load, size_t index)
+{
+    CC_TRY(load_vault_room(load));
+    struct load_item *item = &load->items[index];
+    if (item->has_pubkey && load_is_duplicate(load, item, &item->pubkey))
+        return CC_OK;
+    cc_err err = prepare(load, item);
+    if (!err.code)
+        return load_vault_send_keystore(load, index);
+    wipe(load->secrets, sizeof *load->secrets);
+    return refuse_item(load, item, err);
+}
+
+static cc_err send_all(struct load *load)
+{
+    CC_TRY(load_vault_ask_held(load));
+    for (size_t i = 0; i < load->count; i++)
+        if (load->items[i].state == ITEM_WAITS)
+            CC_TRY(send_keystore(load, i));
+    CC_TRY(load_vault_drain(load));
+    return report_done(&load->report, false);
+}
+
+/* --- all of it --------------------------------------------------------------------------------------- */
+
+static cc_err run(struct load *load)
+{
+    CC_TRY(look_at_all(load));
+    CC_TRY(send_all(load));
+    const struct report *r = &load->report;
+    log_notice("key files read", KV_NUM("files", r->files), KV_NUM("loaded", r->loaded),
+               KV_NUM("failed", r->failed), KV_NUM("duplicates", r->duplicates),
+               KV_NUM("open_to_others", r->open_files));
+    return CC_OK;
+}
+
+static void load_freep(struct load **at)
+{
+    struct load *load = *at;
+    if (!load)
+        return;
+    for (size_t i = 0; i < load->count; i++) {
+        cc_free(load->items[i].path);
+        cc_free(load->items[i].keystore_path);
+        cc_free(load->items[i].password_path);
+    }
+    cc_free(load->items);
+    cc_free(load->message);
+    key_map_release(&load->keys);
+    key_map_release(&load->files);
+    if (load->secrets) {
+        wipe(load->secrets, sizeof *load->secrets);
+        secret_unmap(load->secrets, sizeof *load->secrets);
+    }
+    cc_free(load);
+}
+
+CC_ERR load_run(const struct filesystem_config *config, const struct load_doors *doors)
+{
+    CC_CLEANUP(load_freep) struct load *load = cc_alloc(sizeof *load);
+    if (!load)
+        return CC_FAIL(NO_MEMORY, "load");
+    load->config = config;
+    load->doors = *doors;
+    load->report.fd = doors->load_fd;
+    load->report.life = doors->load_life;
+    load->window = config->keystore_load_concurrency ? config->keystore_load_concurrency : 1;
+    load->message = cc_alloc(sizeof *load->message);
+    if (!load->message)
+        return CC_FAIL(NO_MEMORY, "door message");
+    void *secrets;
+    CC_TRY(secret_map(sizeof *load->secrets, &secrets));
+    load->secrets = secrets;
+    return run(load);
+}

@@ -1,0 +1,42 @@
+/* core/report.h - what the core counts and logs about its answers.
+ *
+ * WHAT      One metric update per answer, one log line per failure at the level of its class.
+ * PROMISE   A client can't fill the log: each kind of failure has a budget of lines per second, and the next line that
+ *           passes says how many did not. Labels come from closed tables.
+ * THREADS   Any, after report_init().
+ * OWNERSHIP Borrows.   ERRORS None.   SECRETS None.
+ */
+#ifndef CORE_REPORT_H
+#define CORE_REPORT_H
+
+#include "base/log.h"
+
+#include "core/pending.h"
+
+/* A budget of lines for one place; zero-initialised. */
+struct report_budget {
+    _Atomic uint64_t second;
+    _Atomic uint32_t lines;
+    _Atomic uint32_t held_back;
+};
+
+enum {
+    REPORT_LINES_PER_SECOND = 5
+};
+
+/* True when a line may be written now; *ret_held_back: how many were not since the last one. */
+bool report_may_log(struct report_budget *budget, uint32_t *ret_held_back);
+
+/* Names the labels of the metrics; once, before there are threads. */
+void report_init(void);
+enum log_level report_level(cc_err err);
+/* The value of the label `operation`; KIND_END for a request that named no kind. */
+uint32_t report_label(enum eth_kind kind);
+
+/* Counts one answer and, where it is a failure, logs it. `arrived_ns` 0: not timed. */
+void report_answer(const struct sign_outcome *outcome,
+                   const struct eth_pubkey *pubkey,
+                   const struct a_signed *answer,
+                   uint64_t arrived_ns);
+
+#endif

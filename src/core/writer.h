@@ -1,0 +1,54 @@
+/* core/writer.h - the one thread that uses the history.
+ *
+ * WHAT      Takes ALL claims that wait, blocks first, up to SLASH_BATCH_MAX, decides and records them in one durable
+ *           transaction, and passes on those that may be signed. Between batches it makes protection rows for new keys and
+ *           prunes in small steps.
+ * PROMISE   A claim goes to the vault only after the transaction that holds it is durable. A store that can't be used is
+ *           retried for WRITER_PATIENCE_MS from a claim's arrival; then the claim is answered with the store's error and
+ *           never signed. While one commit is on the disk the next batch fills.
+ * THREADS   Own thread; all functions from any other.
+ * OWNERSHIP Borrows all it is given but the rows, which it owns until they are passed on.
+ * ERRORS    NO_MEMORY, SYSTEM at start.
+ * SECRETS   None.
+ */
+#ifndef CORE_WRITER_H
+#define CORE_WRITER_H
+
+#include "core/vault_client.h"
+#include "slash/store.h"
+
+enum {
+    WRITER_PATIENCE_MS = 2000,
+    WRITER_RETRY_MS = 50,
+    WRITER_PROBE_MS = 500,
+    WRITER_QUIET_MS = 20,           /* without claims, before upkeep begins */
+    WRITER_PRUNE_LATE_MS = 3600000, /* then pruning no longer waits for a quiet moment */
+};
+
+struct writer_settings {
+    struct slash_store *history;
+    struct pending_table *table;
+    struct registry *registry;
+    struct vault_client *vault;
+    struct front_link *link;
+    size_t batch_max;
+    bool prune;
+    uint64_t prune_interval_ms;
+    uint64_t keep_epochs;
+    uint64_t slots_per_epoch;
+};
+
+struct writer;
+
+CC_ERR writer_start(const struct writer_settings *settings, struct writer **ret_writer);
+/* Finishes what is queued, joins; takes NULL. The history stays open. */
+void writer_stop(struct writer *writer);
+
+/* Queues rows whose outcome.claim is set. */
+void writer_record(struct writer *writer, struct pending_list *list);
+/* There are keys in the registry that wait for protection rows. */
+void writer_poke(struct writer *writer);
+/* False after the last use of the history failed. */
+bool writer_store_is_up(const struct writer *writer);
+
+#endif

@@ -138,7 +138,7 @@ CC_ERR front_link_send(struct front_link *link,
     if (stalled) {
         log_error("the front does not read its answers", KV_NUM("life", life));
         /* When the supervisor can't be reached it is gone, and this room ends with it. */
-        (void)control_send(link->control_fd, CONTROL_PEER_STALLED, life, ROOM_FRONT, -1);
+        (void)control_send(link->control_fd, CONTROL_PEER_STALLED, life, ROOM_FRONT, -1).code;
     }
     return err;
 }

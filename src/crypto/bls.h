@@ -16,6 +16,8 @@
 
 #include "base/error.h"
 
+#include "secret/wipe.h"
+
 enum {
     BLS_SECRET_SIZE = 32,
     BLS_PUBLIC_SIZE = 48,
@@ -27,6 +29,12 @@ enum {
 struct bls_secret {
     _Alignas(8) uint8_t scalar[BLS_SECRET_SIZE];
 };
+
+/* Cleanup helper for a secret on the stack. */
+static inline void bls_secret_wipep(struct bls_secret *secret)
+{
+    wipe(secret, sizeof *secret);
+}
 
 /* A message hashed to the curve. */
 struct bls_hash {

@@ -20,7 +20,7 @@ static CC_ERR expect(const uint8_t *got, const char *hex, const char *primitive)
     size_t len = strlen(hex) / 2;
     cc_assert(len <= sizeof want);
     CC_TRY(ct_hex_decode(hex, want, len));
-    return memcmp(got, want, len) == 0 ? CC_OK : CC_FAIL(CRYPTO, primitive);
+    return ct_equal(got, want, len) ? CC_OK : CC_FAIL(CRYPTO, primitive);
 }
 
 /* RFC 7914 sections 11 and 12; RFC 5869 appendix A.1. */
@@ -64,7 +64,7 @@ static CC_ERR test_aes(void)
     CC_TRY(ct_hex_decode("6dd3dbaad445edd06dc6dd2aefd59c7ad76939413d06849a52d828",
                          sealed + AEAD_NONCE_SIZE, sizeof sealed - AEAD_NONCE_SIZE));
     CC_TRY(aead_open(key, span_str("chamber"), span_of(sealed, sizeof sealed), out));
-    if (memcmp(out, "containment", 11) != 0)
+    if (!ct_equal(out, "containment", 11))
         return CC_FAIL(CRYPTO, "self test of AES-256-GCM");
     CC_TRY(aead_seal(key, span_str("chamber"), span_of(out, 11), again));
     CC_TRY(aead_open(key, span_str("chamber"), span_of(again, sizeof again), out));

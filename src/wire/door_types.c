@@ -31,7 +31,8 @@ const struct door_type door_b_to_core[] = {
     ROW(B_SIGNED, b_signed), ONE(B_KEY_LIST, b_key_list), END,
 };
 const struct door_type door_key_to_vault[] = {
-    ROW(K_HAVE, k_have),
+    /* One message of results answers it: no more items than results fit. */
+    {K_HAVE, sizeof(struct k_have), DOOR_FIT(sizeof(struct k_result))},
     ROW(K_RAW, k_raw),
     ONE(K_KEYSTORE, k_keystore),
     END,

@@ -1,0 +1,72 @@
+/* vault/key_table.h - the keys, their handles and their floors.
+ *
+ * WHAT      One entry per public key that was ever loaded in this life: a slot of the arena while the key is loaded,
+ *           and its floor for good. Found by handle (index, generation) or by public key.
+ * PROMISE   A handle names one loading of one key: after a removal it is stale and finds nothing. A floor outlives the
+ *           removal of its key: loading it again does not forget what was signed. No function gives a secret out.
+ * THREADS   Any. Locks, in this order: table.lock (a leaf for look-ups, held for pointers only), entry.lock (floor,
+ *           generation and secret of one key, also while it signs: so a key is never wiped under a signature),
+ *           arena.lock. None is held over I/O.
+ * OWNERSHIP Entries live until key_table_free(), which wipes every secret. The arena is borrowed.
+ * ERRORS    KEY_UNKNOWN (no such key, a stale handle, another key's handle), SLASHABLE, SEALED, LIMIT, NO_MEMORY.
+ * SECRETS   Slots of the arena; see docs/secrets.md.
+ */
+#ifndef VAULT_KEY_TABLE_H
+#define VAULT_KEY_TABLE_H
+
+#include <stdbool.h>
+
+#include "crypto/bls.h"
+#include "secret/arena.h"
+#include "vault/floor.h"
+#include "wire/door_b.h"
+
+struct key_table;
+
+CC_ERR key_table_new(struct arena *arena, uint32_t max_keys, struct key_table **ret_table);
+void key_table_free(struct key_table *table);
+
+/* Loads a key; *ret_existed when it was loaded already (then the handle is the one it had). */
+CC_ERR key_table_add(struct key_table *table,
+                     const struct bls_secret *secret,
+                     const struct eth_pubkey *pubkey,
+                     struct key_handle *ret_handle,
+                     bool *ret_existed);
+CC_ERR key_table_find(struct key_table *table,
+                      const struct eth_pubkey *pubkey,
+                      struct key_handle *ret_handle);
+CC_ERR key_table_remove(struct key_table *table, struct key_handle handle);
+/* Wipes every key; from then on nothing can be added. */
+void key_table_seal(struct key_table *table);
+uint32_t key_table_count(struct key_table *table);
+
+struct key_name {
+    struct key_handle handle;
+    struct eth_pubkey pubkey;
+};
+/* Lists at most `max` loaded keys from entry `from` on; *ret_next is where to go on, 0 at the end. */
+uint32_t key_table_list(struct key_table *table,
+                        uint32_t from,
+                        struct key_name *ret_names,
+                        uint32_t max,
+                        uint32_t *ret_next);
+
+/* Asks the key's floor; SLASHABLE fills *ret_verdict. `block` or `attestation` is NULL, or both for a message that
+ * can't be slashed for: then only handle and public key are checked.
+ */
+struct key_claim {
+    const struct slash_block *block;
+    const struct slash_attestation *attestation;
+};
+CC_ERR key_table_admit(struct key_table *table,
+                       struct key_handle handle,
+                       const struct eth_pubkey *pubkey,
+                       const struct key_claim *claim,
+                       struct slash_verdict *ret_verdict);
+/* Signs what was admitted. */
+CC_ERR key_table_sign(struct key_table *table,
+                      struct key_handle handle,
+                      const struct bls_hash *hash,
+                      struct eth_signature *ret_signature);
+
+#endif

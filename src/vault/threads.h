@@ -1,0 +1,36 @@
+/* vault/threads.h - the vault's threads: those that sign, those that open keystores.
+ *
+ * WHAT      A fixed number of identical threads on each port: receive, answer, send.
+ * PROMISE   All have made their first steps when threads_start() returns, so that a sandbox may close behind them.
+ *           A message that is malformed ends its door and nothing else. A peer that does not read is reported to the
+ *           supervisor and its door ended.
+ * THREADS   Started and stopped by the main thread.
+ * OWNERSHIP Borrows the vault and the control line until threads_stop().
+ * ERRORS    SYSTEM, NO_MEMORY, MEMLOCK.
+ * SECRETS   Messages of the key door lie in locked regions and are wiped after each.
+ */
+#ifndef VAULT_THREADS_H
+#define VAULT_THREADS_H
+
+#include "vault/inside.h"
+#include "vault/port.h"
+
+struct threads;
+
+struct threads_plan {
+    uint32_t signers;
+    uint32_t openers; /* of keystores */
+    int control_fd;
+    struct vault *vault;
+};
+
+/* Takes the locked memory that the openers need; call it before vault_open() takes the rest. */
+CC_ERR threads_new(const struct threads_plan *plan, struct threads **ret_threads);
+CC_ERR threads_start(struct threads *threads);
+/* The ports to put doors B and key doors into. */
+struct port *threads_core_port(struct threads *threads);
+struct port *threads_key_port(struct threads *threads);
+/* Closes the ports, waits for the threads, frees. NULL is fine. */
+void threads_stop(struct threads *threads);
+
+#endif

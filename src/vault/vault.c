@@ -1,0 +1,162 @@
+/* System calls after room->lock(), all threads:
+ *
+ *   read writev write        doors, log
+ *   recvmsg sendmsg          control line, main thread (sendmsg also where a peer stalls)
+ *   close shutdown           a door that has ended
+ *   futex                    locks
+ *   mmap munmap mprotect madvise brk    malloc; scrypt maps up to 512 MiB
+ *   getrandom                nonces, glibc
+ *   clock_gettime gettimeofday          where the vDSO falls back
+ *   rt_sigreturn rt_sigprocmask sched_yield restart_syscall
+ *   exit exit_group          end of threads, of the process
+ *   rt_sigaction tgkill getpid gettid   abort() of a failed assertion
+ *
+ * No open, no socket, no clone, no exec, no ioctl: all threads run and every library has loaded before it.
+ */
+#include "vault/vault.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/num.h"
+
+#include "crypto/kdf.h"
+#include "crypto/self_test.h"
+#include "vault/threads.h"
+
+enum {
+    SCRYPT_USUAL = 256 << 20,
+    THREADS_MAX = 256
+};
+
+static uint64_t processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (uint64_t)n : 1;
+}
+
+/* Half of the memory, so that decryption at start does not push out what else runs here. */
+static size_t keystore_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : KDF_SCRYPT_MEMORY_MAX;
+}
+
+static struct threads_plan plan_of(const struct room_context *room, struct vault *vault)
+{
+    uint64_t signers = room->config->signing.concurrency;
+    uint64_t openers = room->config->key_sources.filesystem.keystore_load_concurrency;
+    openers = u64_min(openers, u64_min(processors(), keystore_memory() / SCRYPT_USUAL));
+    return (struct threads_plan){
+        .signers = (uint32_t)u64_min(signers ? signers : processors(), THREADS_MAX),
+        .openers = (uint32_t)u64_min(u64_max(openers, 1), THREADS_MAX),
+        .control_fd = room->control_fd,
+        .vault = vault,
+    };
+}
+
+/* What a message of the supervisor means, before and after CONTROL_START. A descriptor that is not taken over is
+ * closed.
+ */
+static cc_err
+obey(struct vault *vault, struct threads *threads, const struct control *message, int fd)
+{
+    switch ((enum control_type)message->type) {
+    case CONTROL_DOOR_VAULT:
+        if (fd < 0)
+            return CC_FAIL(PROTOCOL, "a door without its descriptor");
+        return port_put(threads_core_port(threads), fd, message->life);
+    case CONTROL_DOOR_KEY:
+        if (fd < 0)
+            return CC_FAIL(PROTOCOL, "a door without its descriptor");
+        return port_put(threads_key_port(threads), fd, message->life);
+    case CONTROL_CHAMBER_KEY:
+        if (fd < 0)
+            return CC_FAIL(PROTOCOL, "chamber.key without its descriptor");
+        return chamber_take_key(vault->chamber, fd);
+    case CONTROL_START:
+        chamber_set_mode(vault->chamber, (enum room_mode)message->value);
+        break;
+    case CONTROL_LOG_LEVEL:
+        log_set_level((enum log_level)message->value);
+        break;
+    case CONTROL_DOOR_FRONT:
+    case CONTROL_DOOR_LOAD:
+    case CONTROL_LISTENER:
+    case CONTROL_RELOAD:
+    case CONTROL_DRAIN:
+    case CONTROL_READY:
+    case CONTROL_FAILED:
+    case CONTROL_WANT_LOADER:
+    case CONTROL_PEER_STALLED:
+    case CONTROL_DRAINED:
+        break;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return CC_OK;
+}
+
+static cc_err collect(const struct room_context *room, struct vault *vault, struct threads *threads)
+{
+    struct control message;
+    do {
+        int fd = -1;
+        CC_TRY(control_receive(room->control_fd, &message, &fd));
+        CC_TRY(obey(vault, threads, &message, fd));
+    } while (message.type != CONTROL_START);
+    return CC_OK;
+}
+
+/* Until the supervisor closes the line or ends: then the vault ends too, and wipes. What one message asks for may fail
+ * without ending the vault: the keys are worth more than one door.
+ */
+static cc_err serve(const struct room_context *room, struct vault *vault, struct threads *threads)
+{
+    for (;;) {
+        struct control message;
+        int fd = -1;
+        cc_err err = control_receive(room->control_fd, &message, &fd);
+        if (error_is(err, ERROR_DOOR_CLOSED))
+            return CC_OK;
+        if (!err.code)
+            err = obey(vault, threads, &message, fd);
+        if (err.code)
+            log_error("control message not obeyed", KV_NUM("type", message.type), KV_ERR(err));
+    }
+}
+
+static cc_err run(const struct room_context *room, struct vault *vault, struct threads *threads)
+{
+    CC_TRY(threads_start(threads));
+    CC_TRY(collect(room, vault, threads));
+    CC_TRY(room->lock(ROOM_VAULT));
+    port_open(threads_core_port(threads));
+    port_open(threads_key_port(threads));
+    log_info("vault ready",
+             KV_NUM("key_slots",
+                    u64_min(arena_capacity(vault->arena) - VAULT_OTHER_SECRETS, VAULT_KEYS_MAX)),
+             KV_STR("memory", arena_is_kernel_secret(vault->arena) ? "memfd_secret" : "locked"));
+    CC_TRY(control_send(room->control_fd, CONTROL_READY, 0, 0, -1));
+    return serve(room, vault, threads);
+}
+
+CC_ERR vault_main(const struct room_context *room)
+{
+    struct vault vault;
+    struct threads *threads = NULL;
+    CC_TRY(crypto_self_test());
+    const struct threads_plan plan = plan_of(room, &vault);
+    CC_TRY(threads_new(&plan, &threads));
+    cc_err err = vault_open(room->config->key_sources.expected_keys, keystore_memory(), &vault);
+    if (!err.code) {
+        err = run(room, &vault, threads);
+        /* No thread may use what is wiped. */
+        threads_stop(threads);
+        vault_close(&vault);
+        return err;
+    }
+    threads_stop(threads);
+    return err;
+}

@@ -1,0 +1,203 @@
+#include "support/vault_room.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/test.h"
+#include "vault/chamber_key.h"
+#include "vault/vault.h"
+
+static cc_err no_lock(enum room room)
+{
+    (void)room;
+    return CC_OK;
+}
+
+static cc_err run(struct vault_room *room)
+{
+    const struct room_context context = {room->config, room->room_control, no_lock};
+    return vault_main(&context);
+}
+
+static void *run_thread(void *argument)
+{
+    struct vault_room *room = argument;
+    room->result = run(room);
+    (void)close(room->room_control);
+    return NULL;
+}
+
+static void send_with_fd(struct vault_room *room, uint32_t type, uint32_t life, int fd)
+{
+    assert_int_equal(control_send(room->control, type, life, 0, fd).code, 0);
+}
+
+static int put_door(struct vault_room *room, uint32_t type, uint32_t life)
+{
+    int fds[2];
+    assert_int_equal(door_pair(fds).code, 0);
+    send_with_fd(room, type, life, fds[1]);
+    (void)close(fds[1]);
+    return fds[0];
+}
+
+void vault_room_next_core(struct vault_room *room)
+{
+    if (room->core >= 0)
+        (void)close(room->core);
+    room->core = put_door(room, CONTROL_DOOR_VAULT, ++room->core_life);
+}
+
+void vault_room_next_loader(struct vault_room *room)
+{
+    if (room->loader >= 0)
+        (void)close(room->loader);
+    room->loader = put_door(room, CONTROL_DOOR_KEY, ++room->loader_life);
+}
+
+void vault_room_start(struct vault_room *room,
+                      const struct test_chamber *chamber,
+                      enum room_mode mode,
+                      bool in_thread)
+{
+    int line[2];
+    int key = -1;
+    *room = (struct vault_room){.core = -1, .loader = -1};
+    assert_int_equal(control_pair(line).code, 0);
+    room->control = line[0];
+    room->room_control = line[1];
+    room->config = calloc(1, sizeof *room->config);
+    assert_non_null(room->config);
+    config_defaults(room->config);
+    room->config->signing.concurrency = 4;
+    if (in_thread) {
+        assert_int_equal(pthread_create(&room->thread, NULL, run_thread, room), 0);
+    } else {
+        (void)fflush(NULL);
+        room->pid = fork();
+        assert_true(room->pid >= 0);
+        if (room->pid == 0) {
+            (void)close(line[0]);
+            int code = run(room).code;
+            free(room->config);
+            exit(code);
+        }
+        (void)close(line[1]);
+    }
+    assert_int_equal(chamber_key_open(chamber->key_path, &key).code, 0);
+    send_with_fd(room, CONTROL_CHAMBER_KEY, 0, key);
+    (void)close(key);
+    vault_room_next_core(room);
+    vault_room_next_loader(room);
+    assert_int_equal(control_send(room->control, CONTROL_START, 0, mode, -1).code, 0);
+    struct control message;
+    int fd = -1;
+    assert_int_equal(control_receive(room->control, &message, &fd).code, 0);
+    assert_int_equal(message.type, CONTROL_READY);
+}
+
+int vault_room_stop(struct vault_room *room)
+{
+    int status = 0;
+    (void)close(room->control);
+    if (room->pid) {
+        assert_int_equal(waitpid(room->pid, &status, 0), room->pid);
+    } else {
+        assert_int_equal(pthread_join(room->thread, NULL), 0);
+        status = room->result.code;
+    }
+    if (room->core >= 0)
+        (void)close(room->core);
+    if (room->loader >= 0)
+        (void)close(room->loader);
+    free(room->config);
+    return status;
+}
+
+cc_err core_ask(struct vault_room *room,
+                uint16_t type,
+                const void *items,
+                size_t item_size,
+                size_t count,
+                struct door_message *ret_answer)
+{
+    CC_TRY(door_send(room->core, room->core_life, type, items, item_size, count));
+    return door_receive(room->core, room->core_life, door_b_to_core, ret_answer);
+}
+
+cc_err loader_ask(struct vault_room *room,
+                  uint16_t type,
+                  const void *items,
+                  size_t item_size,
+                  size_t count,
+                  struct door_message *ret_answer)
+{
+    CC_TRY(door_send(room->loader, room->loader_life, type, items, item_size, count));
+    return door_receive(room->loader, room->loader_life, door_key_to_loader, ret_answer);
+}
+
+struct k_result loader_add_raw(struct vault_room *room, const uint8_t secret[static 32])
+{
+    struct door_message *answer = calloc(1, sizeof *answer);
+    struct k_raw raw = {.id = 7};
+    struct k_result result;
+    assert_non_null(answer);
+    memcpy(raw.secret, secret, sizeof raw.secret);
+    assert_int_equal(loader_ask(room, K_RAW, &raw, sizeof raw, 1, answer).code, 0);
+    memcpy(&result, answer->items, sizeof result);
+    free(answer);
+    assert_int_equal(result.id, 7);
+    assert_int_equal(result.error, 0);
+    return result;
+}
+
+void vault_room_greet(struct vault_room *room, const struct test_chamber *chamber)
+{
+    struct door_message *answer = calloc(1, sizeof *answer);
+    assert_non_null(answer);
+    assert_int_equal(
+        core_ask(room, B_OPEN, &chamber->stored, sizeof chamber->stored, 1, answer).code, 0);
+    assert_int_equal(((struct b_chamber *)(void *)answer->items)->error, 0);
+    assert_int_equal(
+        core_ask(room, B_HELLO, &chamber->hello, sizeof chamber->hello, 1, answer).code, 0);
+    assert_int_equal(((struct b_answer *)(void *)answer->items)->error, 0);
+    free(answer);
+}
+
+void test_chamber_make(struct test_chamber *chamber)
+{
+    struct door_message *answer = calloc(1, sizeof *answer);
+    struct vault_room room;
+    const struct b_create create = {1};
+    assert_non_null(answer);
+    *chamber = (struct test_chamber){.directory = "/tmp/cc-test-vault-XXXXXX"};
+    assert_non_null(mkdtemp(chamber->directory));
+    (void)snprintf(chamber->key_path, sizeof chamber->key_path, "%s/chamber.key",
+                   chamber->directory);
+    assert_int_equal(chamber_key_create(chamber->key_path).code, 0);
+    vault_room_start(&room, chamber, ROOM_MODE_INIT, false);
+    assert_int_equal(core_ask(&room, B_CREATE, &create, sizeof create, 1, answer).code, 0);
+    memcpy(&chamber->stored, answer->items, sizeof chamber->stored);
+    assert_int_equal(chamber->stored.error, 0);
+
+    struct b_digest digest = {.id = 2, .purpose = B_PURPOSE_HISTORY};
+    memset(digest.digest, 0x77, sizeof digest.digest);
+    assert_int_equal(core_ask(&room, B_DIGEST, &digest, sizeof digest, 1, answer).code, 0);
+    const struct b_proof *proof = (const void *)answer->items;
+    assert_int_equal(proof->error, 0);
+    assert_int_equal(proof->len, 32);
+    memcpy(chamber->hello.history_id, digest.digest, sizeof digest.digest);
+    memcpy(chamber->hello.proof, proof->bytes, sizeof chamber->hello.proof);
+    assert_int_equal(vault_room_stop(&room), 0);
+    free(answer);
+}
+
+void test_chamber_remove(struct test_chamber *chamber)
+{
+    (void)unlink(chamber->key_path);
+    (void)rmdir(chamber->directory);
+}

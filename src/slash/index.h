@@ -1,0 +1,90 @@
+/* slash/index.h - the part of a history that is kept in memory.
+ *
+ * WHAT      Per key: its row, its low watermarks, the newest block and attestation; and the tail, the records
+ *           that the store has appended but not yet sorted into its tables.
+ * PROMISE   Everything that rules.c needs for the usual claim (later than all before) is here; for any other
+ *           claim slash_key_covers_*() says no and the store must read.
+ * THREADS   One thread.
+ * OWNERSHIP The index owns all; pointers to keys die with the next slash_index_add().
+ * ERRORS    NO_MEMORY, TAMPERED (the same key or row twice).
+ * SECRETS   None.
+ *
+ * Tail records are numbered without gaps; those of one key are chained from the newest back. Folding drops the
+ * oldest, so a chain ends where its next number is below `first`.
+ */
+#ifndef SLASH_INDEX_H
+#define SLASH_INDEX_H
+
+#include "slash/backend.h"
+
+struct slash_key {
+    struct eth_pubkey pubkey;
+    int64_t row;
+    uint64_t newest_tail; /* 0: none */
+    struct slash_watermark low;
+    struct slash_block block; /* the newest of all; valid with has_block */
+    struct slash_attestation attestation;
+    bool enabled;
+    bool has_block;
+    bool has_attestation;
+};
+
+struct slash_tail_record {
+    uint64_t older; /* number of the key's tail record before this one; 0: none */
+    int64_t row;
+    enum slash_claim_kind kind;
+    union {
+        struct slash_block block;
+        struct slash_attestation attestation;
+    };
+};
+
+struct slash_index {
+    struct slash_key *keys; /* in order of row */
+    size_t count;
+    uint64_t first; /* number of the oldest tail record, 1 at least */
+    uint64_t next;  /* number of the next one: first == next when there is none */
+    /* private */
+    size_t room;
+    uint32_t *table; /* open addressing: position + 1 in `keys` */
+    size_t table_size;
+    uint64_t seed;
+    struct slash_tail_record *tail;
+    size_t tail_start; /* where record `first` stands in `tail` */
+    size_t tail_room;
+};
+
+void slash_index_init(struct slash_index *index);
+void slash_index_release(struct slash_index *index);
+
+struct slash_key *slash_index_find(const struct slash_index *index,
+                                   const struct eth_pubkey *pubkey);
+struct slash_key *slash_index_find_row(const struct slash_index *index, int64_t row);
+/* Adds a key whose `row` is above all others; everything else of it is zero. */
+CC_ERR slash_index_add(struct slash_index *index,
+                       const struct eth_pubkey *pubkey,
+                       int64_t row,
+                       struct slash_key **ret_key);
+
+/* Makes room for `n` more tail records, so that appending them can't fail. */
+CC_ERR slash_index_reserve(struct slash_index *index, size_t n);
+/* Appends a record; moves the key's newest record, and sets its low watermark when it had none. */
+void slash_index_append_block(struct slash_index *index,
+                              struct slash_key *key,
+                              const struct slash_block *block);
+void slash_index_append_attestation(struct slash_index *index,
+                                    struct slash_key *key,
+                                    const struct slash_attestation *attestation);
+const struct slash_tail_record *slash_index_tail(const struct slash_index *index, uint64_t number);
+/* Forgets the tail records below `first`: the store has them in its tables. */
+void slash_index_folded(struct slash_index *index, uint64_t first);
+
+/* Makes a record the key's newest, if it is. */
+void slash_key_saw_block(struct slash_key *key, const struct slash_block *block);
+void slash_key_saw_attestation(struct slash_key *key, const struct slash_attestation *attestation);
+
+/* True when a judge needs no record but the key's newest one. */
+bool slash_key_covers_block(const struct slash_key *key, uint64_t slot);
+bool slash_key_covers_attestation(const struct slash_key *key, uint64_t source, uint64_t target);
+
+#endif

@@ -1,0 +1,104 @@
+/* slash/sqlite_history.h - the inside of the SQLite backend, shared by its files.
+ *
+ * WHAT      The open history: lock, connection, index; and the steps that more than one file needs.
+ * PROMISE   The index never runs ahead of the disk: any error marks the history stale, and before the next use
+ *           sqlite_history_ready() reconnects and reads everything again.
+ * THREADS   One thread.   OWNERSHIP sqlite_history_free().   ERRORS As store.h.   SECRETS None.
+ */
+#ifndef SLASH_SQLITE_HISTORY_H
+#define SLASH_SQLITE_HISTORY_H
+
+#include "slash/index.h"
+#include "slash/sqlite_db.h"
+
+struct record_buffer {
+    struct slash_block *blocks;
+    size_t block_count;
+    size_t block_room;
+    struct slash_attestation *attestations;
+    size_t attestation_count;
+    size_t attestation_room;
+};
+
+struct sqlite_history {
+    struct slash_store base;
+    char *path; /* absolute, without links */
+    bool production;
+    int lock_fd;
+    bool stale; /* the last use failed: what is in memory may differ from the disk */
+    struct sqlite_db db;
+    struct slash_index index;
+    struct slash_high high;
+    struct record_buffer records; /* reused by every reader */
+    size_t prune_at;              /* next key of the pruning pass */
+};
+
+struct sqlite_history *sqlite_history_of(struct slash_store *store);
+void sqlite_history_free(struct sqlite_history *h);
+
+/* Takes the lock file (sqlite_lock.c): LOCKED with the holder's pid; FILESYSTEM when the path won't do. */
+CC_ERR sqlite_lock_take(const char *path, int *ret_fd, int *ret_holder_pid);
+/* FILESYSTEM unless `path` lies on a local file system that keeps what it is told to keep. */
+CC_ERR sqlite_filesystem_check(const char *path);
+
+/* Connects, makes what is there durable, reads identity and index (sqlite_load.c). */
+CC_ERR sqlite_history_load(struct sqlite_history *h);
+/* Reads the key's newest records from the tables. */
+CC_ERR sqlite_load_newest(struct sqlite_history *h, struct slash_key *key);
+/* Makes a stale history usable again, or says why not. Every operation starts here. */
+CC_ERR sqlite_history_ready(struct sqlite_history *h);
+/* Passes `err` on; marks the history stale when it is one. Every operation ends here. */
+cc_err sqlite_history_done(struct sqlite_history *h, cc_err err);
+
+/* Reads a key's records, tables and tail, into h->records (sqlite_read.c): attestations with a target from
+ * `from` on; blocks with slots from..to. In no order; sqlite_sort_records() sorts.
+ */
+CC_ERR
+sqlite_read_blocks(struct sqlite_history *h,
+                   const struct slash_key *key,
+                   uint64_t from,
+                   uint64_t to);
+CC_ERR
+sqlite_read_attestations(struct sqlite_history *h, const struct slash_key *key, uint64_t from);
+/* Reads all of a key, sorted, as a validator that borrows h->records. */
+CC_ERR sqlite_read_validator(struct sqlite_history *h,
+                             const struct slash_key *key,
+                             struct slash_validator *ret_validator);
+
+/* Writes the key's low watermarks (inside a transaction). */
+CC_ERR sqlite_write_low(struct sqlite_history *h, const struct slash_key *key);
+/* Adds a row and its key (inside a transaction). */
+CC_ERR sqlite_add_key(struct sqlite_history *h,
+                      const struct eth_pubkey *pubkey,
+                      bool enabled,
+                      struct slash_key **ret_key);
+
+/* Sorts up to `limit` tail records into the tables, in one transaction (sqlite_upkeep.c). */
+CC_ERR sqlite_fold(struct sqlite_history *h, uint64_t limit);
+/* Upkeep that can't wait any longer; fast when nothing is urgent. */
+CC_ERR sqlite_upkeep_if_urgent(struct sqlite_history *h);
+
+/* The operations. */
+cc_err sqlite_check_and_record(struct slash_store *store,
+                               const struct slash_claim *claims,
+                               size_t n,
+                               struct slash_verdict *ret_verdicts);
+cc_err sqlite_register_keys(struct slash_store *store, const struct eth_pubkey *keys, size_t n);
+cc_err sqlite_set_enabled(struct slash_store *store, const struct eth_pubkey *key, bool enabled);
+cc_err sqlite_merge(struct slash_store *store,
+                    const struct slash_validator *validator,
+                    struct slash_import_report *report);
+cc_err sqlite_visit(struct slash_store *store,
+                    const struct eth_pubkey *only,
+                    slash_visit_fn *visit,
+                    void *context);
+cc_err sqlite_prune(struct slash_store *store,
+                    uint64_t keep_epochs,
+                    uint64_t slots_per_epoch,
+                    bool *ret_more);
+cc_err sqlite_maintain(struct slash_store *store, bool *ret_more);
+cc_err sqlite_status(struct slash_store *store, struct slash_status *ret_status);
+cc_err sqlite_fix_genesis(struct slash_store *store, const struct eth_root *root);
+cc_err sqlite_set_high(struct slash_store *store, const struct slash_high *high);
+
+#endif

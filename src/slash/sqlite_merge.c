@@ -1,0 +1,162 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+#include "slash/sqlite_history.h"
+
+static cc_err put_block(struct sqlite_history *h, int64_t row, const struct slash_block *b)
+{
+    sqlite3_stmt *s;
+    CC_TRY(sqlite_db_statement(&h->db, STATEMENT_PUT_BLOCK, &s));
+    sqlite_bind_row(s, 1, row);
+    sqlite_bind_u64(s, 2, b->slot);
+    sqlite_bind_root(s, 3, b->has_root, &b->root);
+    return sqlite_db_run(s);
+}
+
+static cc_err
+put_attestation(struct sqlite_history *h, int64_t row, const struct slash_attestation *a)
+{
+    sqlite3_stmt *s;
+    CC_TRY(sqlite_db_statement(&h->db, STATEMENT_PUT_ATTESTATION, &s));
+    sqlite_bind_row(s, 1, row);
+    sqlite_bind_u64(s, 2, a->source);
+    sqlite_bind_u64(s, 3, a->target);
+    sqlite_bind_root(s, 4, a->has_root, &a->root);
+    return sqlite_db_run(s);
+}
+
+static cc_err drop(struct sqlite_history *h, int64_t row, enum sqlite_statement which)
+{
+    sqlite3_stmt *s;
+    CC_TRY(sqlite_db_statement(&h->db, which, &s));
+    sqlite_bind_row(s, 1, row);
+    return sqlite_db_run(s);
+}
+
+/* Writes what the merge changed. Both lists are sorted; a minified one has lost records, so it is written anew. */
+static cc_err write_blocks(struct sqlite_history *h,
+                           int64_t row,
+                           const struct slash_validator *have,
+                           const struct slash_merged *merged)
+{
+    size_t old = 0;
+    if (merged->contradictory)
+        CC_TRY(drop(h, row, STATEMENT_DROP_BLOCKS));
+    for (size_t i = 0; i < merged->block_count; i++) {
+        const struct slash_block *b = &merged->blocks[i];
+        while (old < have->block_count && have->blocks[old].slot < b->slot)
+            old++;
+        bool same = !merged->contradictory && old < have->block_count &&
+                    have->blocks[old].slot == b->slot && have->blocks[old].has_root == b->has_root;
+        if (!same)
+            CC_TRY(put_block(h, row, b));
+    }
+    return CC_OK;
+}
+
+static cc_err write_attestations(struct sqlite_history *h,
+                                 int64_t row,
+                                 const struct slash_validator *have,
+                                 const struct slash_merged *merged)
+{
+    size_t old = 0;
+    if (merged->contradictory)
+        CC_TRY(drop(h, row, STATEMENT_DROP_ATTESTATIONS));
+    for (size_t i = 0; i < merged->attestation_count; i++) {
+        const struct slash_attestation *a = &merged->attestations[i];
+        while (old < have->attestation_count && have->attestations[old].target < a->target)
+            old++;
+        bool same = !merged->contradictory && old < have->attestation_count &&
+                    have->attestations[old].target == a->target &&
+                    have->attestations[old].has_root == a->has_root;
+        if (!same)
+            CC_TRY(put_attestation(h, row, a));
+    }
+    return CC_OK;
+}
+
+static cc_err write_merged(struct sqlite_history *h,
+                           const struct slash_validator *add,
+                           const struct slash_validator *have,
+                           const struct slash_merged *merged)
+{
+    struct slash_key *key = slash_index_find(&h->index, &add->pubkey);
+    if (!key)
+        CC_TRY(sqlite_add_key(h, &add->pubkey, add->enabled, &key));
+    CC_TRY(write_blocks(h, key->row, have, merged));
+    CC_TRY(write_attestations(h, key->row, have, merged));
+    key->low = merged->low;
+    CC_TRY(sqlite_write_low(h, key));
+    key->has_block = key->has_attestation = false;
+    return sqlite_load_newest(h, key);
+}
+
+static cc_err merge(struct sqlite_history *h,
+                    const struct slash_validator *add,
+                    struct slash_import_report *report)
+{
+    /* Only the tables can be rewritten. Imports come in long runs: the tail is empty after the first. */
+    CC_TRY(sqlite_fold(h, UINT64_MAX));
+    struct slash_validator have = {.pubkey = add->pubkey};
+    const struct slash_key *key = slash_index_find(&h->index, &add->pubkey);
+    if (key)
+        CC_TRY(sqlite_read_validator(h, key, &have));
+    CC_CLEANUP(slash_merged_release) struct slash_merged merged = {0};
+    CC_TRY(slash_merge_records(&have, add, &merged));
+    CC_TRY(sqlite_db_begin(&h->db));
+    CC_TRY(sqlite_db_end(&h->db, write_merged(h, add, &have, &merged)));
+    slash_report_add(report, &merged);
+    return CC_OK;
+}
+
+cc_err sqlite_merge(struct slash_store *store,
+                    const struct slash_validator *validator,
+                    struct slash_import_report *report)
+{
+    struct sqlite_history *h = sqlite_history_of(store);
+    CC_TRY(sqlite_history_ready(h));
+    return sqlite_history_done(h, merge(h, validator, report));
+}
+
+static int key_order(const void *a, const void *b)
+{
+    const struct slash_key *const *x = a, *const *y = b;
+    return memcmp((*x)->pubkey.bytes, (*y)->pubkey.bytes, sizeof(*x)->pubkey.bytes);
+}
+
+static cc_err visit_key(struct sqlite_history *h,
+                        const struct slash_key *key,
+                        slash_visit_fn *visit,
+                        void *context)
+{
+    struct slash_validator validator;
+    cc_err err = sqlite_read_validator(h, key, &validator);
+    if (err.code)
+        return sqlite_history_done(h, err);
+    return visit(context, &validator);
+}
+
+cc_err sqlite_visit(struct slash_store *store,
+                    const struct eth_pubkey *only,
+                    slash_visit_fn *visit,
+                    void *context)
+{
+    struct sqlite_history *h = sqlite_history_of(store);
+    CC_TRY(sqlite_history_ready(h));
+    if (only) {
+        const struct slash_key *key = slash_index_find(&h->index, only);
+        return key ? visit_key(h, key, visit, context) : CC_OK;
+    }
+    CC_CLEANUP(cc_freep)
+    const struct slash_key **sorted = cc_alloc_array(h->index.count, sizeof(struct slash_key *));
+    if (!sorted)
+        return CC_FAIL(NO_MEMORY, "visit");
+    for (size_t i = 0; i < h->index.count; i++)
+        sorted[i] = &h->index.keys[i];
+    qsort(sorted, h->index.count, sizeof(struct slash_key *), key_order);
+    for (size_t i = 0; i < h->index.count; i++)
+        CC_TRY(visit_key(h, sorted[i], visit, context));
+    return CC_OK;
+}

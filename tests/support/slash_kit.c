@@ -1,0 +1,155 @@
+#include "support/slash_kit.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+
+#include "support/test.h"
+
+struct chance chance_new(const char *test)
+{
+    const char *given = getenv("CC_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 0) : clock_wall_ms();
+    print_message("%s: CC_SEED=%llu\n", test, (unsigned long long)seed);
+    return (struct chance){seed};
+}
+
+uint64_t chance_u64(struct chance *c)
+{
+    uint64_t z = c->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t chance_below(struct chance *c, uint64_t n)
+{
+    return chance_u64(c) % n;
+}
+
+static cc_err sqlite_make(const char *path, const struct slash_identity *identity)
+{
+    return slash_sqlite_create(path, false, identity);
+}
+
+static cc_err sqlite_open_store(const char *path, struct slash_store **ret_store)
+{
+    int pid;
+    return slash_sqlite_open(path, false, ret_store, &pid);
+}
+
+static cc_err memory_make(const char *path, const struct slash_identity *identity)
+{
+    (void)path;
+    (void)identity;
+    return CC_OK;
+}
+
+static cc_err memory_open_store(const char *path, struct slash_store **ret_store)
+{
+    (void)path;
+    static const struct slash_identity nobody;
+    return slash_memory_open(&nobody, ret_store);
+}
+
+const struct slash_backend slash_backends[] = {
+    {"memory", memory_make, memory_open_store, false},
+    {"sqlite", sqlite_make, sqlite_open_store, true},
+};
+const size_t slash_backend_count = ARRAY_LEN(slash_backends);
+
+void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *backend)
+{
+    *f = (struct slash_fixture){.backend = backend};
+    (void)snprintf(f->directory, sizeof f->directory, "/tmp/cc-slash-XXXXXX");
+    assert_non_null(mkdtemp(f->directory));
+    (void)snprintf(f->path, sizeof f->path, "%s/history.sqlite", f->directory);
+    memset(f->identity.history_id, 0x11, sizeof f->identity.history_id);
+    memset(f->identity.chamber_id, 0x22, sizeof f->identity.chamber_id);
+    memset(f->identity.proof, 0x33, sizeof f->identity.proof);
+    assert_int_equal(backend->make(f->path, &f->identity).code, 0);
+    assert_int_equal(backend->open(f->path, &f->store).code, 0);
+}
+
+void slash_fixture_reopen(struct slash_fixture *f)
+{
+    slash_store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(f->backend->open(f->path, &f->store).code, 0);
+}
+
+void slash_fixture_teardown(struct slash_fixture *f)
+{
+    slash_store_close(f->store);
+    f->store = NULL;
+    slash_remove_directory(f->directory);
+}
+
+void slash_remove_directory(const char *directory)
+{
+    char path[512];
+    DIR *dir = opendir(directory);
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        (void)snprintf(path, sizeof path, "%s/%s", directory, e->d_name);
+        if (e->d_name[0] != '.')
+            (void)unlink(path);
+    }
+    if (dir)
+        (void)closedir(dir);
+    (void)rmdir(directory);
+}
+
+struct eth_pubkey kit_key(uint64_t number)
+{
+    struct eth_pubkey key = {{0xa0}};
+    /* Scrambled, so that the order of keys isn't the order in which they were made. */
+    u64_store_be(key.bytes + 8, number * 0x9e3779b97f4a7c15u);
+    u64_store_be(key.bytes + 40, number);
+    return key;
+}
+
+struct signing_root kit_root(uint64_t number)
+{
+    struct signing_root root = {{0}};
+    u64_store_be(root.bytes + 24, number);
+    return root;
+}
+
+struct slash_claim kit_block(uint64_t key, uint64_t slot, uint64_t root)
+{
+    return (struct slash_claim){
+        .pubkey = kit_key(key), .kind = SLASH_CLAIM_BLOCK, .slot = slot, .root = kit_root(root)};
+}
+
+struct slash_claim kit_attestation(uint64_t key, uint64_t source, uint64_t target, uint64_t root)
+{
+    return (struct slash_claim){.pubkey = kit_key(key),
+                                .kind = SLASH_CLAIM_ATTESTATION,
+                                .source = source,
+                                .target = target,
+                                .root = kit_root(root)};
+}
+
+void kit_register(struct slash_store *store, uint64_t from, uint64_t count)
+{
+    struct eth_pubkey *keys = calloc(count, sizeof *keys);
+    assert_non_null(keys);
+    for (uint64_t i = 0; i < count; i++)
+        keys[i] = kit_key(from + i);
+    assert_int_equal(slash_register_keys(store, keys, count).code, 0);
+    free(keys);
+}
+
+enum slash_rule kit_sign(struct slash_store *store, struct slash_claim claim)
+{
+    struct slash_verdict verdict;
+    cc_err err = slash_check_and_record(store, &claim, 1, &verdict);
+    if (err.code)
+        fail_msg("%s (%s)", error_name(err), error_detail());
+    return verdict.rule;
+}

@@ -1,0 +1,53 @@
+/* support/slash_kit.h - what the tests of slashing protection share: throw-away stores, claims, chance. */
+#ifndef SUPPORT_SLASH_KIT_H
+#define SUPPORT_SLASH_KIT_H
+
+#include "slash/store.h"
+
+/* --- chance, repeatable --------------------------------------------------------------------------- */
+
+struct chance {
+    uint64_t state;
+};
+/* From CC_SEED, or the clock; printed, so that a failure can be repeated. */
+struct chance chance_new(const char *test);
+uint64_t chance_u64(struct chance *c);
+uint64_t chance_below(struct chance *c, uint64_t n);
+
+/* --- stores ------------------------------------------------------------------------------------------ */
+
+/* One backend under test, on a path of its own (NULL where it has none). */
+struct slash_backend {
+    const char *name;
+    cc_err (*make)(const char *path, const struct slash_identity *identity);
+    cc_err (*open)(const char *path, struct slash_store **ret_store);
+    bool keeps; /* what was recorded is there after close and open */
+};
+extern const struct slash_backend slash_backends[];
+extern const size_t slash_backend_count;
+
+struct slash_fixture {
+    const struct slash_backend *backend;
+    char directory[64];
+    char path[96];
+    struct slash_identity identity;
+    struct slash_store *store;
+};
+
+/* A new store, open, in a new directory; fails the test when that can't be had. */
+void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *backend);
+void slash_fixture_reopen(struct slash_fixture *f);
+void slash_fixture_teardown(struct slash_fixture *f);
+void slash_remove_directory(const char *directory);
+
+/* --- claims ------------------------------------------------------------------------------------------ */
+
+struct eth_pubkey kit_key(uint64_t number);
+struct signing_root kit_root(uint64_t number);
+struct slash_claim kit_block(uint64_t key, uint64_t slot, uint64_t root);
+struct slash_claim kit_attestation(uint64_t key, uint64_t source, uint64_t target, uint64_t root);
+void kit_register(struct slash_store *store, uint64_t from, uint64_t count);
+/* One claim alone; fails the test on an error. */
+enum slash_rule kit_sign(struct slash_store *store, struct slash_claim claim);
+
+#endif

@@ -1,0 +1,125 @@
+/* front/exchange.h - questions to the core and their answers, matched by id.
+ *
+ * WHAT      A fixed table of tickets. Whoever has a question takes a ticket, fills in what to ask and submits it; a sender
+ *           thread takes ALL that waits and puts it into as few packets of door A as fit; a receiver thread matches
+ *           each answer to its ticket and hands it back by `done`.
+ * PROMISE   An answer reaches the one request that asked, once, or nobody: an id is (index, generation), the generation
+ *           grows with each submission, and whoever completes a ticket (answer, time-out, closed door) must first win
+ *           it by one compare-and-swap. So neither a late answer nor a repeated or invented one can cross (C2).
+ * THREADS   take/submit/release: any thread, each ticket one at a time. `done` is called by the receiver's or the caller's
+ *           thread in expire/submit. Between submit and `done` nobody else touches the ticket.
+ * OWNERSHIP The table owns tickets; a ticket's buffers stay with it for reuse, wiped between users.
+ * ERRORS    In the ticket: DOOR_CLOSED, BUSY (no answer in time, or too many waiting and this one not urgent), PROTOCOL, or what the core says.
+ * SECRETS   None in this release.
+ */
+#ifndef FRONT_EXCHANGE_H
+#define FRONT_EXCHANGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "wire/door_a.h"
+
+enum ticket_ask {
+    TICKET_SIGN,
+    TICKET_QUERY
+};
+
+/* Grown buffers above this are given back when a ticket is released. */
+enum {
+    TICKET_BUFFER_KEPT = 8192
+};
+
+struct ticket {
+    uint32_t index;
+    void *owner; /* of who took it */
+    bool urgent; /* a block: never refused for the number that waits */
+    /* The question. */
+    enum ticket_ask ask;
+    union {
+        struct a_sign sign;
+        struct a_query query;
+    } question;
+    /* The answer: valid in and after `done`. */
+    cc_err err;
+    union {
+        struct a_signed sign;
+        struct a_health health;
+        struct a_reload reload;
+        struct a_high_watermark mark;
+    } answer;
+    struct buf keys; /* of ASK_PUBLIC_KEYS: struct eth_pubkey, one after the other */
+    /* private */
+    _Atomic uint64_t state; /* generation << 8 | enum ticket_state */
+    uint64_t asked_ms;
+    uint32_t next_chunk;
+    uint32_t next_free;
+};
+
+struct exchange;
+typedef void exchange_done_fn(struct ticket *ticket);
+
+struct exchange {
+    struct ticket *tickets;
+    uint32_t count;
+    uint32_t max_waiting;
+    exchange_done_fn *done;
+    /* private */
+    int fd;
+    uint32_t life;
+    pthread_t sender;
+    pthread_t receiver;
+    _Atomic bool open;
+    _Atomic bool stalled;
+    _Atomic uint32_t waiting;
+    pthread_mutex_t free_lock; /* free_head */
+    uint32_t free_head;
+    pthread_mutex_t queue_lock; /* queue, head, tail, stopping */
+    pthread_cond_t queue_filled;
+    uint64_t *queue; /* ring of ids */
+    uint32_t queue_cap;
+    uint32_t queue_head;
+    uint32_t queue_len;
+    bool stopping;
+    struct a_sign *sign_batch;
+    struct a_query *query_batch;
+    struct door_message *message;
+};
+
+/* Makes a table of `count` tickets of which `max_waiting` can wait for the core at one time. */
+CC_ERR
+exchange_init(struct exchange *x, uint32_t count, uint32_t max_waiting, exchange_done_fn *done);
+/* Starts the two threads over door A. */
+CC_ERR exchange_start(struct exchange *x, int fd, uint32_t life);
+/* Ends the threads (the door is shut); every ticket that waits is completed with DOOR_CLOSED. */
+void exchange_stop(struct exchange *x);
+void exchange_release(struct exchange *x);
+
+/* NULL when all are taken. */
+struct ticket *ticket_take(struct exchange *x);
+/* Gives a ticket back; not while it waits. */
+void ticket_release(struct exchange *x, struct ticket *t);
+/* Asks. `done` is called exactly once, possibly before this returns. */
+void ticket_submit(struct exchange *x, struct ticket *t);
+
+/* Completes with BUSY what was asked more than `limit_ms` before `now_ms`, and with DOOR_CLOSED everything once the door
+ * is closed. To be called now and then.
+ */
+void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms);
+/* False once the core is gone or has broken the protocol. */
+static inline bool exchange_is_open(const struct exchange *x)
+{
+    return atomic_load(&x->open);
+}
+/* True when the core stopped reading: it should be killed. */
+static inline bool exchange_is_stalled(const struct exchange *x)
+{
+    return atomic_load(&x->stalled);
+}
+static inline uint32_t exchange_waiting(const struct exchange *x)
+{
+    return atomic_load(&x->waiting);
+}
+
+#endif

@@ -1,0 +1,428 @@
+#include "front/http.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+
+#include "eth/request_json.h"
+#include "front/http_inside.h"
+
+/* Descriptors of this process that are no client's. */
+enum {
+    OWN_DESCRIPTORS = 64,
+    ACCEPT_POLL_MS = 100
+};
+
+#define NEVER UINT64_MAX
+
+/* --- connections -------------------------------------------------------------------------------------------------- */
+
+struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static uint64_t deadline_ms(const struct http *h)
+{
+    return (uint64_t)h->config->request_deadline_seconds * 1000;
+}
+
+/* Between requests: the time a connection may be idle, and then that of one request. Not seeing the first byte, this is
+ * the bound for header bytes that trickle in.
+ */
+void connection_expect_request(struct http *h, struct connection *c)
+{
+    uint64_t now = clock_mono_ms();
+    atomic_store(&c->idle_since_ms, now);
+    atomic_store(&c->deadline_ms,
+                 now + (uint64_t)h->config->idle_timeout_seconds * 1000 + deadline_ms(h));
+}
+
+/* A request line is here, or an answer waits to be read. */
+void connection_expect_rest(struct http *h, struct connection *c)
+{
+    atomic_store(&c->idle_since_ms, 0);
+    atomic_store(&c->deadline_ms, clock_mono_ms() + deadline_ms(h));
+}
+
+/* The client has done its part. */
+void connection_wait(struct connection *c)
+{
+    atomic_store(&c->deadline_ms, NEVER);
+}
+
+/* The slot of a new socket; NULL when the process has no room for it. */
+static struct connection *connection_open(struct http *h, int fd, enum listener listener)
+{
+    struct connection *c = NULL;
+    (void)pthread_mutex_lock(&h->connections_lock);
+    if ((uint32_t)fd < h->connection_slots) {
+        c = &h->connections[fd];
+        cc_assert(!c->open);
+        c->open = true;
+        c->listener = listener;
+        c->target = NULL;
+        atomic_store(&c->idle_since_ms, clock_mono_ms());
+        atomic_store(&c->deadline_ms, clock_mono_ms() + deadline_ms(h));
+        h->open_count++;
+        metric_add(METRIC_HTTP_CONNECTIONS, 0, 0, 1);
+    }
+    (void)pthread_mutex_unlock(&h->connections_lock);
+    return c;
+}
+
+static void connection_closed(struct http *h, struct connection *c)
+{
+    (void)pthread_mutex_lock(&h->connections_lock);
+    c->open = false;
+    h->open_count--;
+    metric_sub(METRIC_HTTP_CONNECTIONS, 1);
+    (void)pthread_mutex_unlock(&h->connections_lock);
+}
+
+static void on_connection(void *http,
+                          struct MHD_Connection *mhd,
+                          void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http *h = http;
+    switch (code) {
+    case MHD_CONNECTION_NOTIFY_STARTED: {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *socket_context = &h->connections[info->connect_fd];
+        return;
+    }
+    case MHD_CONNECTION_NOTIFY_CLOSED:
+        /* libmicrohttpd closes the descriptor after this, so nobody else can have its number yet. */
+        connection_closed(h, *socket_context);
+        return;
+    }
+}
+
+/* Hands an accepted socket to libmicrohttpd, which closes it also when it refuses. */
+static void adopt(struct http *h,
+                  int fd,
+                  enum listener listener,
+                  const struct sockaddr_storage *addr,
+                  socklen_t len)
+{
+    struct connection *c = connection_open(h, fd, listener);
+    if (!c) {
+        (void)close(fd);
+        return;
+    }
+    if (MHD_add_connection(h->daemon, fd, (const struct sockaddr *)addr, len) != MHD_YES)
+        connection_closed(h, c);
+}
+
+/* Shuts every connection that `should` picks. The lock keeps a descriptor from being closed meanwhile. */
+typedef bool shut_fn(const struct connection *c, uint64_t now_ms);
+
+static uint32_t shut_connections(struct http *h, shut_fn *should, uint64_t now_ms)
+{
+    uint32_t count = 0;
+    (void)pthread_mutex_lock(&h->connections_lock);
+    for (uint32_t fd = 0; fd < h->connection_slots && h->open_count; fd++) {
+        struct connection *c = &h->connections[fd];
+        if (!c->open || !should(c, now_ms))
+            continue;
+        atomic_store(&c->deadline_ms, NEVER);
+        (void)shutdown((int)fd, SHUT_RDWR);
+        count++;
+    }
+    (void)pthread_mutex_unlock(&h->connections_lock);
+    return count;
+}
+
+static bool is_late(const struct connection *c, uint64_t now_ms)
+{
+    return atomic_load(&c->deadline_ms) < now_ms;
+}
+
+static bool is_idle(const struct connection *c, uint64_t now_ms)
+{
+    (void)now_ms;
+    return atomic_load(&c->idle_since_ms) != 0;
+}
+
+void http_tick(struct http *h, uint64_t now_ms)
+{
+    uint32_t late = shut_connections(h, is_late, now_ms);
+    if (late)
+        metric_add(METRIC_HTTP_TIMEOUTS, 0, 0, late);
+}
+
+/* --- accepting ---------------------------------------------------------------------------------------------------- */
+
+static bool is_full(struct http *h)
+{
+    (void)pthread_mutex_lock(&h->connections_lock);
+    bool full = h->open_count >= h->config->max_connections;
+    (void)pthread_mutex_unlock(&h->connections_lock);
+    return full;
+}
+
+/* Probes and metrics have their own spare tickets; the API waits in the kernel's queue while all places are taken. */
+static void accept_some(struct http *h, enum listener kind)
+{
+    for (;;) {
+        struct sockaddr_storage addr = {0};
+        socklen_t len = sizeof addr;
+        if (kind != LISTENER_METRICS && is_full(h))
+            return;
+        int fd = accept4(h->listeners[kind], (struct sockaddr *)&addr, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        if (len < sizeof addr.ss_family)
+            addr.ss_family = AF_UNIX;
+        adopt(h, fd, kind, &addr, len < sizeof(struct sockaddr) ? sizeof(struct sockaddr) : len);
+    }
+}
+
+static void *acceptor_main(void *http)
+{
+    struct http *h = http;
+    while (atomic_load(&h->accepting)) {
+        struct pollfd fds[LISTENER_METRICS];
+        bool full = is_full(h);
+        for (int kind = LISTENER_API; kind <= LISTENER_METRICS; kind++) {
+            bool waits = full && kind != LISTENER_METRICS;
+            fds[kind - 1] =
+                (struct pollfd){.fd = waits ? -1 : h->listeners[kind], .events = POLLIN};
+        }
+        int n = poll(fds, LISTENER_METRICS, full ? 10 : ACCEPT_POLL_MS);
+        for (int kind = LISTENER_API; n > 0 && kind <= LISTENER_METRICS; kind++)
+            if (fds[kind - 1].revents)
+                accept_some(h, (enum listener)kind);
+    }
+    return NULL;
+}
+
+CC_ERR http_listen(struct http *h, enum listener kind, int fd)
+{
+    if (kind < LISTENER_API || kind > LISTENER_METRICS || h->listeners[kind] >= 0)
+        return CC_FAIL(PROTOCOL, "listener");
+    h->listeners[kind] = fd;
+    return CC_OK;
+}
+
+CC_ERR http_serve(struct http *h)
+{
+    atomic_store(&h->accepting, true);
+    if (pthread_create(&h->acceptor, NULL, acceptor_main, h) != 0)
+        return CC_FAIL(SYSTEM, "pthread_create");
+    h->has_acceptor = true;
+    return CC_OK;
+}
+
+void http_drain(struct http *h)
+{
+    atomic_store(&h->draining, true);
+}
+
+void http_stop_accepting(struct http *h)
+{
+    atomic_store(&h->accepting, false);
+    if (h->has_acceptor)
+        (void)pthread_join(h->acceptor, NULL);
+    h->has_acceptor = false;
+    for (int kind = LISTENER_API; kind <= LISTENER_METRICS; kind++) {
+        fd_closep(&h->listeners[kind]);
+        h->listeners[kind] = -1;
+    }
+    (void)shut_connections(h, is_idle, 0);
+}
+
+uint32_t http_active(const struct http *h)
+{
+    return atomic_load(&h->active);
+}
+
+/* --- opening and closing ------------------------------------------------------------------------------------------ */
+
+uint32_t http_tickets(const struct server_config *server)
+{
+    return server->max_connections + HTTP_TICKETS_SPARE;
+}
+
+/* A request that has one reading goes through the whole path, so that no code runs for the first time after the room is
+ * locked; and if its lines don't lie in libmicrohttpd's memory as expected, the check for hidden bytes is left out.
+ */
+static cc_err warm_up_once(struct http *h, bool *ret_ok)
+{
+    static const char request[] =
+        "GET /upcheck HTTP/1.1\r\nHost: localhost\r\nX-Empty:\r\nConnection: close\r\n\r\n";
+    static const char good[] = "HTTP/1.1 200 ";
+    struct sockaddr_storage addr = {.ss_family = AF_UNIX};
+    char answer[1024];
+    size_t len = 0;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return CC_FAIL(SYSTEM, "socketpair");
+    CC_CLEANUP(fd_closep) int mine = pair[0];
+    adopt(h, pair[1], LISTENER_API, &addr, sizeof(struct sockaddr));
+    CC_TRY(fd_write_all(mine, request, sizeof request - 1));
+    struct pollfd waits = {.fd = mine, .events = POLLIN};
+    while (len < sizeof answer && poll(&waits, 1, 5000) == 1) {
+        ssize_t n = read(mine, answer + len, sizeof answer - len);
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+    }
+    *ret_ok = len > sizeof good &&
+              span_equal(span_of(answer, sizeof good - 1), span_of(good, sizeof good - 1));
+    return CC_OK;
+}
+
+static cc_err warm_up(struct http *h)
+{
+    bool ok = false;
+    h->strict_layout = true;
+    CC_TRY(warm_up_once(h, &ok));
+    if (ok)
+        return CC_OK;
+    log_warn(
+        "libmicrohttpd keeps headers otherwise than expected, not looking for hidden bytes in them");
+    h->strict_layout = false;
+    CC_TRY(warm_up_once(h, &ok));
+    return ok ? CC_OK : CC_FAIL(SYSTEM, "the HTTP server does not answer itself");
+}
+
+/* One descriptor for each connection; the limit may be lower than asked for, and then further clients wait. */
+static void raise_descriptor_limit(uint32_t want)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < want)
+        log_warn(
+            "the limit of open files is lower than server.max_connections needs, serving fewer",
+            KV_NUM("limit", limit.rlim_cur), KV_NUM("wanted", want));
+}
+
+/* Targets are matched as they were sent (front/route.h). */
+static size_t keep_escapes(void *unused, struct MHD_Connection *mhd, char *text)
+{
+    (void)unused;
+    (void)mhd;
+    return strlen(text);
+}
+
+static cc_err start_daemon(struct http *h, uint32_t threads)
+{
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_NO_LISTEN_SOCKET;
+    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
+                                    {MHD_OPTION_END, 0, NULL}};
+    if (threads < 2)
+        pool[0] = pool[1];
+    h->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, request_handle, h, MHD_OPTION_NOTIFY_COMPLETED, request_completed, h,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_URI_LOG_CALLBACK,
+        request_target_seen, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEAD_MAX,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)http_tickets(h->config),
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)h->config->idle_timeout_seconds, MHD_OPTION_ARRAY,
+        pool, MHD_OPTION_END);
+    return h->daemon ? CC_OK : CC_FAIL(SYSTEM, "libmicrohttpd");
+}
+
+static cc_err make_tables(struct http *h)
+{
+    uint32_t tickets = http_tickets(h->config);
+    h->connection_slots = tickets + OWN_DESCRIPTORS;
+    h->connections = cc_alloc_array(h->connection_slots, sizeof *h->connections);
+    h->requests = cc_alloc_array(tickets, sizeof *h->requests);
+    if (!h->connections || !h->requests)
+        return CC_FAIL(NO_MEMORY, "connections");
+    for (uint32_t i = 0; i < tickets; i++) {
+        h->requests[i].body = buf_init(ENVELOPE_BODY_MAX);
+        h->requests[i].answer = buf_init(HTTP_ANSWER_MAX);
+    }
+    for (size_t i = 0; i < HTTP_PARSERS; i++)
+        h->parsers[i].doc = jdoc_init(SIGN_TOKENS_MAX);
+    return CC_OK;
+}
+
+static cc_err open_all(struct http *h, uint32_t threads)
+{
+    CC_TRY(make_tables(h));
+    raise_descriptor_limit(h->connection_slots);
+    if (pthread_create(&h->apart, NULL, request_apart_main, h) != 0)
+        return CC_FAIL(SYSTEM, "pthread_create");
+    h->has_apart = true;
+    CC_TRY(start_daemon(h, threads));
+    return warm_up(h);
+}
+
+CC_ERR http_open(const struct http_options *options, struct http **ret_http)
+{
+    cc_assert(options->threads >= 1 && options->threads < HTTP_PARSERS);
+    struct http *h = cc_alloc(sizeof *h);
+    if (!h)
+        return CC_FAIL(NO_MEMORY, "HTTP server");
+    h->config = options->server;
+    h->network = options->network;
+    h->exchange = options->exchange;
+    h->metrics = options->metrics;
+    for (int kind = 0; kind <= LISTENER_METRICS; kind++)
+        h->listeners[kind] = -1;
+    cc_assert(pthread_mutex_init(&h->connections_lock, NULL) == 0 &&
+              pthread_mutex_init(&h->parsers_lock, NULL) == 0 &&
+              pthread_mutex_init(&h->apart_lock, NULL) == 0 &&
+              pthread_cond_init(&h->apart_filled, NULL) == 0);
+    cc_err err = open_all(h, options->threads);
+    if (err.code) {
+        http_close(h);
+        return err;
+    }
+    *ret_http = h;
+    return CC_OK;
+}
+
+static void stop_apart(struct http *h)
+{
+    (void)pthread_mutex_lock(&h->apart_lock);
+    h->apart_stop = true;
+    (void)pthread_cond_signal(&h->apart_filled);
+    (void)pthread_mutex_unlock(&h->apart_lock);
+    if (h->has_apart)
+        (void)pthread_join(h->apart, NULL);
+}
+
+void http_close(struct http *h)
+{
+    if (!h)
+        return;
+    http_stop_accepting(h);
+    stop_apart(h);
+    if (h->daemon)
+        MHD_stop_daemon(h->daemon);
+    for (uint32_t i = 0; h->requests && i < http_tickets(h->config); i++) {
+        buf_release(&h->requests[i].body);
+        buf_release(&h->requests[i].answer);
+    }
+    for (size_t i = 0; i < HTTP_PARSERS; i++)
+        jdoc_release(&h->parsers[i].doc);
+    cc_free(h->requests);
+    cc_free(h->connections);
+    (void)pthread_mutex_destroy(&h->connections_lock);
+    (void)pthread_mutex_destroy(&h->parsers_lock);
+    (void)pthread_mutex_destroy(&h->apart_lock);
+    (void)pthread_cond_destroy(&h->apart_filled);
+    cc_free(h);
+}

@@ -1,0 +1,65 @@
+/* front/http.h - the HTTP server: connections on one side, tickets of front/exchange.h on the other.
+ *
+ * WHAT      libmicrohttpd parses and answers on its own epoll threads; connections are accepted here and handed to it, so
+ *           that nothing is accepted before the room is locked, and so that limits, deadlines and draining are ours.
+ *           A request that needs the core is suspended until its ticket is done.
+ * PROMISE   Each request is answered once, on the connection that sent it. Bodies are bounded by route, by number of large
+ *           ones and in total; they are wiped when the request ends. A connection that doesn't deliver a request, or
+ *           doesn't take its answer, within its deadline is shut. What libmicrohttpd can't be made to refuse is listed
+ *           in docs/http-api.md.
+ * THREADS   http_* functions: the room's main thread. Inside: one thread that accepts, one for large bodies, and
+ *           libmicrohttpd's.
+ * OWNERSHIP Listeners become the server's; configuration, network and exchange are borrowed.
+ * ERRORS    SYSTEM, NO_MEMORY.
+ * SECRETS   None in this release.
+ */
+#ifndef FRONT_HTTP_H
+#define FRONT_HTTP_H
+
+#include "base/metric.h"
+
+#include "config/config.h"
+#include "eth/network.h"
+#include "front/exchange.h"
+#include "wire/control.h"
+
+enum {
+    HTTP_WAITING_MAX =
+        2048, /* requests at the core; further ones are refused at once, but for blocks */
+    HTTP_CORE_LIMIT_MS = 10000 /* how long an answer of the core may take */
+};
+
+struct http;
+
+struct http_options {
+    const struct server_config *server;
+    const struct eth_network *network;
+    struct exchange
+        *exchange; /* its tickets are as many as http_tickets() says; `done` is http_done() */
+    const struct metric_cells *metrics;
+    uint32_t threads; /* of libmicrohttpd */
+};
+
+uint32_t http_tickets(const struct server_config *server);
+/* Starts libmicrohttpd's threads and sends one request through all of it, over a socket pair: after that no code runs for
+ * the first time. Nothing is accepted yet.
+ */
+CC_ERR http_open(const struct http_options *options, struct http **ret_http);
+/* Adds a listening socket; before http_serve(). */
+CC_ERR http_listen(struct http *http, enum listener kind, int fd);
+/* Begins to accept. */
+CC_ERR http_serve(struct http *http);
+/* exchange_done_fn of the exchange. */
+void http_done(struct ticket *ticket);
+/* To be called about ten times a second: shuts connections that are over their deadline. */
+void http_tick(struct http *http, uint64_t now_ms);
+/* From now on /readyz and /healthcheck say no and every answer ends its connection. */
+void http_drain(struct http *http);
+/* Closes the listeners and every connection without a request. */
+void http_stop_accepting(struct http *http);
+/* Requests that have begun and are not answered to their last byte. */
+uint32_t http_active(const struct http *http);
+/* Ends everything; no ticket may wait. */
+void http_close(struct http *http);
+
+#endif

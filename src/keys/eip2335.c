@@ -2,6 +2,7 @@
 
 #include "codec/hex.h"
 #include "codec/json.h"
+#include "crypto/kdf.h"
 
 /* Every refusal names its field: REFUSE("crypto.kdf.function", "scrypt or pbkdf2 expected"). */
 #define REFUSE(field, why) CC_FAIL(KEYSTORE, field ": " why)
@@ -68,19 +69,14 @@ static cc_err parse_scrypt(struct jval params, struct k_keystore *ret)
     uint64_t n = 0;
     uint64_t r = 0;
     uint64_t p = 0;
-    CC_TRY(
-        number_of(params, "n", EIP2335_SCRYPT_WORK_MAX, "crypto.kdf.params.n: out of range", &n));
-    CC_TRY(number_of(params, "r", 1 << 20, "crypto.kdf.params.r: out of range", &r));
-    CC_TRY(number_of(params, "p", 1 << 20, "crypto.kdf.params.p: out of range", &p));
+    size_t memory;
+    CC_TRY(number_of(params, "n", UINT32_MAX, "crypto.kdf.params.n: out of range", &n));
+    CC_TRY(number_of(params, "r", UINT32_MAX, "crypto.kdf.params.r: out of range", &r));
+    CC_TRY(number_of(params, "p", KDF_SCRYPT_P_MAX, "crypto.kdf.params.p: out of range", &p));
     if (n < 2 || (n & (n - 1)) != 0)
         return REFUSE("crypto.kdf.params.n", "a power of two above 1 expected");
-    /* RFC 7914 section 6: n < 2^(128 * r / 8); and no factor is above 2^25, so nothing wraps. */
-    if (r < 2 && n >= (uint64_t)1 << 16)
-        return REFUSE("crypto.kdf.params.n", "too large for this r");
-    if (n * r * 128 > EIP2335_SCRYPT_MEMORY_MAX)
-        return REFUSE("crypto.kdf.params", "scrypt would need more than 1 GiB");
-    if (n * r > EIP2335_SCRYPT_WORK_MAX / p)
-        return REFUSE("crypto.kdf.params", "scrypt would take too long");
+    if (kdf_scrypt_memory(n, (uint32_t)r, (uint32_t)p, &memory).code)
+        return REFUSE("crypto.kdf.params", "scrypt would need too much memory");
     ret->kdf = K_KDF_SCRYPT;
     ret->n = n;
     ret->r = (uint32_t)r;
@@ -92,7 +88,7 @@ static cc_err parse_pbkdf2(struct jval params, struct k_keystore *ret)
 {
     uint64_t c = 0;
     struct span prf;
-    CC_TRY(number_of(params, "c", EIP2335_PBKDF2_MAX, "crypto.kdf.params.c: out of range", &c));
+    CC_TRY(number_of(params, "c", KDF_PBKDF2_MAX, "crypto.kdf.params.c: out of range", &c));
     CC_TRY(text_of(params, "prf", "crypto.kdf.params.prf: hmac-sha256 expected", &prf));
     if (!span_is(prf, "hmac-sha256"))
         return REFUSE("crypto.kdf.params.prf", "only hmac-sha256 is supported");

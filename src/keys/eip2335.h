@@ -2,7 +2,7 @@
  *
  * WHAT      Reads the JSON of a version 4 keystore into the message that the vault decrypts.
  * PROMISE   Accepted is what EIP-2335 names and the vault can do: kdf scrypt or pbkdf2 (hmac-sha256) with dklen 32,
- *           checksum sha256, cipher aes-128-ctr; parameters are exact whole numbers within the bounds below. Anything
+ *           checksum sha256, cipher aes-128-ctr; parameters are exact whole numbers within the bounds of crypto/kdf.h. Anything
  *           else is refused with the field's name. pubkey, path, uuid, name and description are optional, unknown
  *           fields are passed over; a key twice in one object is refused.
  * THREADS   Any: pure.
@@ -21,11 +21,6 @@ enum {
     EIP2335_TEXT_MAX = 65536,
     EIP2335_TOKENS_MAX = 1024
 };
-
-/* The cost bounds: 16 times the work of the EIP's own parameters (n 262144, r 8, p 1; c 262144), 1 GiB of memory. */
-#define EIP2335_SCRYPT_WORK_MAX   ((uint64_t)1 << 25) /* n * r * p */
-#define EIP2335_SCRYPT_MEMORY_MAX ((uint64_t)1 << 30) /* 128 * n * r */
-#define EIP2335_PBKDF2_MAX        ((uint64_t)1 << 26)
 
 /* Fills all but `id`, `password` and `password_len`, which are zero. */
 CC_ERR eip2335_parse(uint8_t *text, size_t len, struct k_keystore *ret_keystore);

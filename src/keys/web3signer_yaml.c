@@ -57,6 +57,8 @@ static void write_placeholder(uint8_t *at, size_t len, size_t index)
 static cc_err mask_runs(struct span text, struct masked *m)
 {
     *m = (struct masked){.text = buf_init(text.len), .original = text};
+    if (text.len == 0)
+        return CC_OK;
     CC_TRY(buf_append(&m->text, text.data, text.len));
     m->starts = cc_alloc_array(text.len / (RUN_MIN + 1) + 1, sizeof *m->starts);
     if (!m->starts)

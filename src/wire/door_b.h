@@ -56,8 +56,9 @@ struct b_chamber {
 
 struct b_hello {
     uint64_t id;
-    uint8_t history_id[32]; /* what B_DIGEST(HISTORY) was given: a digest of history id and chamber id */
-    uint8_t proof[32];      /* its answer, made at init and stored in the history */
+    uint8_t history_id
+        [32];          /* what B_DIGEST(HISTORY) was given: a digest of history id and chamber id */
+    uint8_t proof[32]; /* its answer, made at init and stored in the history */
 };
 
 enum b_digest_purpose {

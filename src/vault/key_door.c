@@ -44,7 +44,7 @@ static cc_err do_raw(struct vault *v, const struct k_raw *raw, struct k_result *
 static cc_err do_keystore(struct vault *v, const struct k_keystore *keystore, struct k_result *r)
 {
     CC_CLEANUP(bls_secret_wipep) struct bls_secret secret;
-    CC_TRY(keystore_open(&v->gate, keystore, &secret));
+    CC_TRY(keystore_decrypt(&v->gate, keystore, &secret));
     return add(v, &secret, keystore->has_pubkey ? &keystore->pubkey : NULL, r);
 }
 

@@ -86,7 +86,7 @@ static bool pubkey_fits(const struct k_keystore *k, const struct bls_secret *sec
     return span_equal(span_of(derived, sizeof derived), span_of(&k->pubkey, sizeof k->pubkey));
 }
 
-CC_SENSITIVE CC_ERR keystore_open(struct keystore_gate *gate,
+CC_SENSITIVE CC_ERR keystore_decrypt(struct keystore_gate *gate,
                                   const struct k_keystore *keystore,
                                   struct bls_secret *ret_secret)
 {

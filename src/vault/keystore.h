@@ -3,7 +3,7 @@
  * WHAT      From the parsed crypto section and the password to the secret key; a budget for the memory of many.
  * PROMISE   Never more scrypt memory in use than the budget: who finds it used up waits. Parameters are checked before
  *           anything is derived.
- * THREADS   Any; keystore_open() runs for up to seconds.
+ * THREADS   Any; keystore_decrypt() runs for up to seconds.
  * OWNERSHIP Borrows.
  * ERRORS    KEYSTORE (parameters that are refused), KEYSTORE_PASSWORD, KEYSTORE_PUBKEY, KEY_INVALID, NO_MEMORY, CRYPTO.
  * SECRETS   Password, derived key, secret key; see docs/secrets.md for scrypt's memory.
@@ -28,7 +28,7 @@ void keystore_gate_init(struct keystore_gate *gate, size_t budget);
 void keystore_gate_destroy(struct keystore_gate *gate);
 
 /* *ret_secret is zero on an error. */
-CC_ERR keystore_open(struct keystore_gate *gate,
+CC_ERR keystore_decrypt(struct keystore_gate *gate,
                      const struct k_keystore *keystore,
                      struct bls_secret *ret_secret);
 

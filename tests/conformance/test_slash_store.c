@@ -54,10 +54,571 @@ static void test_rules_hold_in_every_store(void **state)
     on_each_backend(rules_body);
 }
 
+/* --- P14: integers at the edges ------------------------------------------------------------------- */
+
+static const uint64_t edges[] = {0,
+                                 1,
+                                 (1ull << 31) - 1,
+                                 1ull << 31,
+                                 1ull << 32,
+                                 1ull << 53,
+                                 (1ull << 53) + 1,
+                                 (1ull << 63) - 1,
+                                 1ull << 63,
+                                 (1ull << 63) + 1,
+                                 UINT64_MAX - 1,
+                                 UINT64_MAX};
+
+static void edges_body(struct slash_fixture *f)
+{
+    kit_register(f->store, 0, 2 * ARRAY_LEN(edges));
+    for (size_t i = 0; i < ARRAY_LEN(edges); i++) {
+        assert_int_equal(kit_sign(f->store, kit_block(i, edges[i], 1)), SLASH_SAFE);
+        assert_int_equal(kit_sign(f->store, kit_attestation(i, edges[i], edges[i], 1)), SLASH_SAFE);
+    }
+    if (f->backend->keeps)
+        slash_fixture_reopen(f);
+    for (size_t i = 0; i < ARRAY_LEN(edges); i++) {
+        uint64_t e = edges[i];
+        assert_int_equal(kit_sign(f->store, kit_block(i, e, 1)), SLASH_REPEAT);
+        assert_int_equal(kit_sign(f->store, kit_block(i, e, 2)), SLASH_DOUBLE_BLOCK);
+        assert_int_equal(kit_sign(f->store, kit_attestation(i, e, e, 1)), SLASH_REPEAT);
+        assert_int_equal(kit_sign(f->store, kit_attestation(i, e, e, 2)), SLASH_DOUBLE_VOTE);
+        if (e > 0) {
+            assert_int_equal(kit_sign(f->store, kit_block(i, e - 1, 3)), SLASH_BLOCK_BELOW);
+            assert_int_equal(kit_sign(f->store, kit_attestation(i, e - 1, e - 1, 3)),
+                             SLASH_SOURCE_BELOW);
+        }
+        if (e < UINT64_MAX) {
+            assert_int_equal(kit_sign(f->store, kit_block(i, e + 1, 4)), SLASH_SAFE);
+            assert_int_equal(kit_sign(f->store, kit_attestation(i, e, e + 1, 4)), SLASH_SAFE);
+        }
+    }
+}
+
+static void test_P14_integers_at_all_edges(void **state)
+{
+    (void)state;
+    on_each_backend(edges_body);
+}
+
+/* A huge value must not weaken what comes after it, also across the sign bit of a signed store. */
+static void across_sign_body(struct slash_fixture *f)
+{
+    const uint64_t half = 1ull << 63;
+    kit_register(f->store, 0, 1);
+    assert_int_equal(kit_sign(f->store, kit_attestation(0, 3, half + 5, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_attestation(0, 3, half + 9, 2)), SLASH_SAFE);
+    if (f->backend->keeps)
+        slash_fixture_reopen(f);
+    assert_int_equal(kit_sign(f->store, kit_attestation(0, 4, half + 6, 3)), SLASH_SURROUNDED);
+    assert_int_equal(kit_sign(f->store, kit_attestation(0, 3, half + 6, 3)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_attestation(0, 4, half + 7, 4)), SLASH_SURROUNDED);
+    assert_int_equal(kit_sign(f->store, kit_attestation(0, 2, UINT64_MAX, 5)), SLASH_SURROUNDING);
+    assert_int_equal(kit_sign(f->store, kit_attestation(0, 4, 5, 6)), SLASH_SURROUNDED);
+    assert_int_equal(kit_sign(f->store, kit_attestation(0, half, UINT64_MAX, 7)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_block(0, half - 1, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_block(0, half + 1, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_block(0, half, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_block(0, half - 1, 2)), SLASH_DOUBLE_BLOCK);
+    assert_int_equal(kit_sign(f->store, kit_block(0, half - 2, 2)), SLASH_BLOCK_BELOW);
+}
+
+static void test_P14_order_across_the_sign_bit(void **state)
+{
+    (void)state;
+    on_each_backend(across_sign_body);
+}
+
+/* --- batches ---------------------------------------------------------------------------------------- */
+
+static void batch_body(struct slash_fixture *f)
+{
+    kit_register(f->store, 1, 2);
+    const struct slash_claim claims[] = {
+        kit_attestation(1, 1, 5, 1), kit_attestation(1, 1, 5, 2), kit_attestation(1, 2, 4, 3),
+        kit_attestation(2, 2, 4, 3), kit_attestation(1, 1, 5, 1), kit_block(1, 8, 1),
+        kit_block(1, 8, 2),          kit_block(1, 8, 1),          kit_attestation(1, 0, 6, 9),
+        kit_attestation(3, 0, 6, 9),
+    };
+    static const enum slash_rule expected[] = {
+        SLASH_SAFE, SLASH_DOUBLE_VOTE,  SLASH_SURROUNDED, SLASH_SAFE,        SLASH_REPEAT,
+        SLASH_SAFE, SLASH_DOUBLE_BLOCK, SLASH_REPEAT,     SLASH_SURROUNDING, SLASH_UNREGISTERED,
+    };
+    struct slash_verdict verdicts[ARRAY_LEN(claims)];
+    cc_err err = slash_check_and_record(f->store, claims, ARRAY_LEN(claims), verdicts);
+    assert_int_equal(err.code, 0);
+    for (size_t i = 0; i < ARRAY_LEN(claims); i++)
+        assert_int_equal(verdicts[i].rule, expected[i]);
+    assert_int_equal(verdicts[2].earlier_source, 1);
+    assert_int_equal(verdicts[2].earlier_target, 5);
+    assert_int_equal(verdicts[6].earlier_slot, 8);
+}
+
+static void test_claims_of_one_batch_are_folded_in_order(void **state)
+{
+    (void)state;
+    on_each_backend(batch_body);
+}
+
+/* --- repeats, deletion, re-import --------------------------------------------------------------------- */
+
+static void repeat_body(struct slash_fixture *f)
+{
+    kit_register(f->store, 1, 1);
+    for (uint64_t e = 1; e <= 20; e++)
+        assert_int_equal(kit_sign(f->store, kit_attestation(1, e - 1, e, e)), SLASH_SAFE);
+    for (int round = 0; round < 3; round++) {
+        for (uint64_t e = 1; e <= 20; e++)
+            assert_int_equal(kit_sign(f->store, kit_attestation(1, e - 1, e, e)), SLASH_REPEAT);
+        if (f->backend->keeps)
+            slash_fixture_reopen(f);
+    }
+}
+
+static void test_P18_the_same_root_again_any_number_of_times(void **state)
+{
+    (void)state;
+    on_each_backend(repeat_body);
+}
+
+static struct slash_validator one_record_each(uint64_t key,
+                                              const struct slash_block *block,
+                                              const struct slash_attestation *attestation)
+{
+    return (struct slash_validator){.pubkey = kit_key(key),
+                                    .enabled = true,
+                                    .blocks = block,
+                                    .block_count = block != NULL,
+                                    .attestations = attestation,
+                                    .attestation_count = attestation != NULL};
+}
+
+static void reimport_body(struct slash_fixture *f)
+{
+    struct slash_import_report report = {0};
+    kit_register(f->store, 1, 1);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 100, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 10, 11, 1)), SLASH_SAFE);
+
+    struct eth_pubkey key = kit_key(1);
+    assert_int_equal(slash_set_enabled(f->store, &key, false).code, 0);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 100, 1)), SLASH_DISABLED);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 11, 12, 2)), SLASH_DISABLED);
+    if (f->backend->keeps)
+        slash_fixture_reopen(f);
+    /* Registering again, or importing an old history, is no way around the tombstone or the records. */
+    kit_register(f->store, 1, 1);
+    const struct slash_block old_block = {50, false, {{0}}};
+    const struct slash_attestation old_vote = {1, 2, false, {{0}}};
+    struct slash_validator old = one_record_each(1, &old_block, &old_vote);
+    assert_int_equal(slash_merge(f->store, &old, &report).code, 0);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 11, 12, 2)), SLASH_DISABLED);
+    assert_int_equal(slash_set_enabled(f->store, &key, true).code, 0);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 99, 2)), SLASH_BLOCK_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 100, 2)), SLASH_DOUBLE_BLOCK);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 9, 12, 2)), SLASH_SURROUNDING);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 10, 10, 2)), SLASH_TARGET_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 10, 11, 1)), SLASH_REPEAT);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 11, 12, 2)), SLASH_SAFE);
+
+    struct eth_pubkey unknown = kit_key(99);
+    assert_int_equal(slash_set_enabled(f->store, &unknown, false).code, ERROR_KEY_UNKNOWN);
+}
+
+static void test_P16_delete_and_add_again_keeps_the_history(void **state)
+{
+    (void)state;
+    on_each_backend(reimport_body);
+}
+
+static void contradiction_body(struct slash_fixture *f)
+{
+    struct slash_import_report report = {0};
+    kit_register(f->store, 1, 1);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 10, 11, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 70, 1)), SLASH_SAFE);
+    const struct slash_block block = {70, true, kit_root(2)};
+    const struct slash_attestation vote = {0, 102122, true, kit_root(7)};
+    struct slash_validator corrupt = one_record_each(1, &block, &vote);
+    assert_int_equal(slash_merge(f->store, &corrupt, &report).code, 0);
+    assert_int_equal(report.contradictory, 1);
+    if (f->backend->keeps)
+        slash_fixture_reopen(f);
+    /* Not even the imported message itself: it would surround the one that was signed here. */
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 0, 102122, 7)), SLASH_SURROUNDING);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 11, 12, 2)), SLASH_TARGET_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 10, 11, 1)), SLASH_REPEAT);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 9, 102123, 2)), SLASH_SURROUNDING);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 10, 102123, 2)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 70, 1)), SLASH_BLOCK_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 70, 2)), SLASH_BLOCK_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 71, 2)), SLASH_SAFE);
+}
+
+static void test_P12_a_contradictory_import_becomes_a_watermark(void **state)
+{
+    (void)state;
+    on_each_backend(contradiction_body);
+}
+
+/* --- high watermark ----------------------------------------------------------------------------------- */
+
+static void high_body(struct slash_fixture *f)
+{
+    kit_register(f->store, 1, 1);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 64, 1)), SLASH_SAFE);
+    struct slash_high high = {true, 64, 10};
+    assert_int_equal(slash_set_high(f->store, &high).code, 0);
+    if (f->backend->keeps)
+        slash_fixture_reopen(f);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 64, 1)), SLASH_HIGH_WATERMARK);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 8, 9, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 9, 10, 1)), SLASH_HIGH_WATERMARK);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 10, 11, 1)), SLASH_HIGH_WATERMARK);
+    struct slash_status status;
+    assert_int_equal(slash_status(f->store, &status).code, 0);
+    assert_true(status.high.set);
+    assert_int_equal(status.high.slot, 64);
+    assert_int_equal(status.high.epoch, 10);
+    high.set = false;
+    assert_int_equal(slash_set_high(f->store, &high).code, 0);
+    if (f->backend->keeps)
+        slash_fixture_reopen(f);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 9, 10, 1)), SLASH_SAFE);
+    assert_int_equal(slash_status(f->store, &status).code, 0);
+    assert_false(status.high.set);
+    assert_int_equal(status.validators, 1);
+    assert_int_equal(status.blocks, 1);
+    assert_int_equal(status.attestations, 2);
+}
+
+static void test_nothing_is_signed_at_or_beyond_the_high_watermark(void **state)
+{
+    (void)state;
+    on_each_backend(high_body);
+}
+
+static void genesis_body(struct slash_fixture *f)
+{
+    struct eth_root a = {{1}}, b = {{2}};
+    assert_int_equal(slash_fix_genesis(f->store, &a).code, 0);
+    assert_int_equal(slash_fix_genesis(f->store, &a).code, 0);
+    assert_int_equal(slash_fix_genesis(f->store, &b).code, ERROR_IDENTITY);
+    if (f->backend->keeps) {
+        slash_fixture_reopen(f);
+        assert_int_equal(slash_fix_genesis(f->store, &b).code, ERROR_IDENTITY);
+        assert_memory_equal(f->store->identity.history_id, f->identity.history_id, 32);
+        assert_memory_equal(f->store->identity.chamber_id, f->identity.chamber_id, 32);
+        assert_memory_equal(f->store->identity.proof, f->identity.proof, 32);
+    }
+    assert_true(f->store->identity.has_genesis_validators_root);
+    assert_memory_equal(f->store->identity.genesis_validators_root.bytes, a.bytes, 32);
+}
+
+static void test_a_history_belongs_to_one_network_for_good(void **state)
+{
+    (void)state;
+    on_each_backend(genesis_body);
+}
+
+/* --- P10: pruning ----------------------------------------------------------------------------------- */
+
+static void prune_all(struct slash_store *store, uint64_t keep_epochs, uint64_t slots_per_epoch)
+{
+    bool more = true;
+    while (more)
+        assert_int_equal(slash_prune(store, keep_epochs, slots_per_epoch, &more).code, 0);
+}
+
+static void prune_body(struct slash_fixture *f)
+{
+    kit_register(f->store, 1, 70); /* more than one step */
+    for (uint64_t e = 1; e <= 30; e++) {
+        assert_int_equal(kit_sign(f->store, kit_attestation(1, e - 1, e, e)), SLASH_SAFE);
+        assert_int_equal(kit_sign(f->store, kit_block(70, e * 4, e)), SLASH_SAFE);
+    }
+    prune_all(f->store, 10, 4);
+    if (f->backend->keeps)
+        slash_fixture_reopen(f);
+    struct slash_status status;
+    assert_int_equal(slash_status(f->store, &status).code, 0);
+    assert_int_equal(status.attestations, 11);
+    assert_int_equal(status.blocks, 11);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 18, 19, 19)), SLASH_SOURCE_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 19, 19, 77)), SLASH_TARGET_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 19, 20, 20)), SLASH_REPEAT);
+    assert_int_equal(kit_sign(f->store, kit_block(70, 79, 1)), SLASH_BLOCK_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_block(70, 80, 20)), SLASH_REPEAT);
+    assert_int_equal(kit_sign(f->store, kit_block(70, 81, 20)), SLASH_SAFE);
+    /* Keeping more than before brings nothing back. */
+    prune_all(f->store, 1000, 4);
+    prune_all(f->store, UINT64_MAX, 32);
+    assert_int_equal(kit_sign(f->store, kit_block(70, 79, 1)), SLASH_BLOCK_BELOW);
+    /* Keeping nothing keeps the newest. */
+    prune_all(f->store, 0, 4);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 29, 30, 30)), SLASH_REPEAT);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 28, 31, 31)), SLASH_SURROUNDING);
+}
+
+static void test_P10_what_was_pruned_is_refused(void **state)
+{
+    (void)state;
+    on_each_backend(prune_body);
+}
+
+/* --- random histories, verdict by verdict --------------------------------------------------------------- */
+
+enum {
+    KEYS = 5,
+    ROUNDS = 60,
+    STEPS = 120,
+    DUMP_MAX = 1 << 16
+};
+
+/* A history as text, to compare two stores record by record. */
+struct dump {
+    char text[DUMP_MAX];
+    size_t len;
+};
+
+static cc_err dump_validator(void *context, const struct slash_validator *v)
+{
+    struct dump *d = context;
+#define ADD(...) d->len += (size_t)snprintf(d->text + d->len, DUMP_MAX - d->len, __VA_ARGS__)
+    ADD("%d%d%d e%d low %d:%llu %d:%llu,%llu\n", v->pubkey.bytes[8], v->pubkey.bytes[9],
+        v->pubkey.bytes[47], v->enabled, v->low.has_slot,
+        v->low.has_slot ? (unsigned long long)v->low.slot : 0, v->low.has_epochs,
+        v->low.has_epochs ? (unsigned long long)v->low.source : 0,
+        v->low.has_epochs ? (unsigned long long)v->low.target : 0);
+    for (size_t i = 0; i < v->block_count; i++)
+        ADD(" b%llu/%d.%d", (unsigned long long)v->blocks[i].slot, v->blocks[i].has_root,
+            v->blocks[i].has_root ? v->blocks[i].root.bytes[31] : 0);
+    for (size_t i = 0; i < v->attestation_count; i++)
+        ADD(" a%llu>%llu/%d.%d", (unsigned long long)v->attestations[i].source,
+            (unsigned long long)v->attestations[i].target, v->attestations[i].has_root,
+            v->attestations[i].has_root ? v->attestations[i].root.bytes[31] : 0);
+    ADD("\n");
+#undef ADD
+    assert_true(d->len < DUMP_MAX);
+    return CC_OK;
+}
+
+static void assert_same_history(struct slash_store *a, struct slash_store *b)
+{
+    static struct dump x, y;
+    x.len = y.len = 0;
+    assert_int_equal(slash_visit(a, NULL, dump_validator, &x).code, 0);
+    assert_int_equal(slash_visit(b, NULL, dump_validator, &y).code, 0);
+    assert_string_equal(x.text, y.text);
+    struct slash_status sa, sb;
+    assert_int_equal(slash_status(a, &sa).code, 0);
+    assert_int_equal(slash_status(b, &sb).code, 0);
+    assert_int_equal(sa.blocks, sb.blocks);
+    assert_int_equal(sa.attestations, sb.attestations);
+    assert_int_equal(sa.validators, sb.validators);
+}
+
+/* Mostly near the end of a growing history, as in life; sometimes anywhere; sometimes at an edge. */
+struct walk {
+    struct chance chance;
+    uint64_t base; /* where this history lies on the number line */
+    uint64_t time;
+};
+
+static uint64_t near(struct walk *w)
+{
+    uint64_t spread = chance_below(&w->chance, 8) ? 4 : 40;
+    uint64_t back = chance_below(&w->chance, spread);
+    return w->base + (w->time > back ? w->time - back : 0);
+}
+
+static struct slash_claim random_claim(struct walk *w)
+{
+    uint64_t key = chance_below(&w->chance, KEYS + 1); /* one is never registered */
+    uint64_t root = chance_below(&w->chance, 3);
+    if (chance_below(&w->chance, 40) == 0)
+        return kit_attestation(key, edges[chance_below(&w->chance, ARRAY_LEN(edges))],
+                               edges[chance_below(&w->chance, ARRAY_LEN(edges))], root);
+    if (chance_below(&w->chance, 3) == 0)
+        return kit_block(key, near(w), root);
+    uint64_t target = near(w), back = chance_below(&w->chance, 4);
+    return kit_attestation(key, target > back ? target - back : 0, target, root);
+}
+
+static void step_claims(struct walk *w, struct slash_store *a, struct slash_store *b)
+{
+    struct slash_claim claims[8];
+    struct slash_verdict x[8], y[8];
+    size_t n = 1 + chance_below(&w->chance, ARRAY_LEN(claims));
+    for (size_t i = 0; i < n; i++)
+        claims[i] = random_claim(w);
+    assert_int_equal(slash_check_and_record(a, claims, n, x).code, 0);
+    assert_int_equal(slash_check_and_record(b, claims, n, y).code, 0);
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(slash_rule_name(x[i].rule), slash_rule_name(y[i].rule));
+        assert_true(x[i].earlier_slot == y[i].earlier_slot);
+        assert_true(x[i].earlier_source == y[i].earlier_source);
+        assert_true(x[i].earlier_target == y[i].earlier_target);
+    }
+    w->time += chance_below(&w->chance, 3);
+}
+
+static void step_merge(struct walk *w, struct slash_store *a, struct slash_store *b)
+{
+    struct slash_block blocks[4];
+    struct slash_attestation votes[6];
+    struct slash_validator v = {.pubkey = kit_key(chance_below(&w->chance, KEYS)),
+                                .enabled = chance_below(&w->chance, 8) != 0,
+                                .blocks = blocks,
+                                .block_count = chance_below(&w->chance, 5),
+                                .attestations = votes,
+                                .attestation_count = chance_below(&w->chance, 7)};
+    for (size_t i = 0; i < v.block_count; i++) {
+        struct slash_claim c = kit_block(0, near(w), chance_below(&w->chance, 3));
+        blocks[i] = (struct slash_block){c.slot, chance_below(&w->chance, 3) != 0, c.root};
+    }
+    uint64_t epoch = near(w);
+    for (size_t i = 0; i < v.attestation_count; i++) {
+        /* Half of them in an order that holds together, half anyhow. */
+        epoch = chance_below(&w->chance, 2) ? epoch + 1 : near(w);
+        votes[i] = (struct slash_attestation){epoch ? epoch - 1 : 0, epoch,
+                                              chance_below(&w->chance, 3) != 0,
+                                              kit_root(chance_below(&w->chance, 3))};
+        if (chance_below(&w->chance, 16) == 0)
+            votes[i].source = epoch + chance_below(&w->chance, 3);
+    }
+    if (chance_below(&w->chance, 8) == 0)
+        v.low = (struct slash_watermark){true, true, near(w), near(w), near(w)};
+    struct slash_import_report x = {0}, y = {0};
+    assert_int_equal(slash_merge(a, &v, &x).code, 0);
+    assert_int_equal(slash_merge(b, &v, &y).code, 0);
+    assert_memory_equal(&x, &y, sizeof x);
+}
+
+static void step_any(struct walk *w, struct slash_store *a, struct slash_store *b)
+{
+    struct eth_pubkey key = kit_key(chance_below(&w->chance, KEYS));
+    bool more = true;
+    switch (chance_below(&w->chance, 24)) {
+    case 0:
+    case 1:
+        step_merge(w, a, b);
+        break;
+    case 2: {
+        bool on = chance_below(&w->chance, 2);
+        cc_err x = slash_set_enabled(a, &key, on), y = slash_set_enabled(b, &key, on);
+        assert_int_equal(x.code, y.code);
+        break;
+    }
+    case 3: {
+        uint64_t keep = chance_below(&w->chance, 12), slots = 1 + chance_below(&w->chance, 2);
+        prune_all(a, keep, slots);
+        prune_all(b, keep, slots);
+        break;
+    }
+    case 4:
+        kit_register(a, chance_below(&w->chance, 1), KEYS - 1);
+        kit_register(b, 0, KEYS - 1);
+        break;
+    case 5: {
+        struct slash_high high = {chance_below(&w->chance, 4) == 0, near(w), near(w)};
+        assert_int_equal(slash_set_high(a, &high).code, 0);
+        assert_int_equal(slash_set_high(b, &high).code, 0);
+        break;
+    }
+    case 6:
+        while (more)
+            assert_int_equal(slash_maintain(b, &more).code, 0);
+        break;
+    default:
+        step_claims(w, a, b);
+    }
+}
+
+static void compare_with_oracle(const struct slash_backend *backend, struct walk *w)
+{
+    struct slash_fixture oracle, f;
+    slash_fixture_setup(&oracle, &slash_backends[0]);
+    slash_fixture_setup(&f, backend);
+    kit_register(oracle.store, 0, KEYS - 1);
+    kit_register(f.store, 0, KEYS - 1);
+    for (int step = 0; step < STEPS; step++) {
+        step_any(w, oracle.store, f.store);
+        if (backend->disturb)
+            backend->disturb(f.store, &w->chance);
+        if (backend->keeps && chance_below(&w->chance, 30) == 0)
+            slash_fixture_reopen(&f);
+        if (chance_below(&w->chance, 10) == 0)
+            assert_same_history(oracle.store, f.store);
+    }
+    assert_same_history(oracle.store, f.store);
+    slash_fixture_teardown(&f);
+    slash_fixture_teardown(&oracle);
+}
+
+static void test_random_histories_agree_with_the_oracle(void **state)
+{
+    (void)state;
+    static const uint64_t bases[] = {0, 1000, (1ull << 63) - 20, UINT64_MAX - 200};
+    struct walk w = {.chance = chance_new("random histories")};
+    const char *wanted = getenv("CC_ROUNDS");
+    int rounds = wanted ? atoi(wanted) : ROUNDS;
+    for (int round = 0; round < rounds; round++) {
+        for (size_t i = 1; i < slash_backend_count; i++) {
+            w.base = bases[chance_below(&w.chance, ARRAY_LEN(bases))];
+            w.time = 0;
+            compare_with_oracle(&slash_backends[i], &w);
+        }
+    }
+}
+
+/* --- visiting ------------------------------------------------------------------------------------------- */
+
+static cc_err stop_at_second(void *context, const struct slash_validator *v)
+{
+    (void)v;
+    int *seen = context;
+    return ++*seen == 2 ? CC_FAIL(IO, "enough") : CC_OK;
+}
+
+static void visit_body(struct slash_fixture *f)
+{
+    kit_register(f->store, 1, 9);
+    int seen = 0;
+    assert_int_equal(slash_visit(f->store, NULL, stop_at_second, &seen).code, ERROR_IO);
+    assert_int_equal(seen, 2);
+    struct eth_pubkey key = kit_key(3), unknown = kit_key(33);
+    seen = 0;
+    assert_int_equal(slash_visit(f->store, &key, stop_at_second, &seen).code, 0);
+    assert_int_equal(seen, 1);
+    assert_int_equal(slash_visit(f->store, &unknown, stop_at_second, &seen).code, 0);
+    assert_int_equal(seen, 1);
+    /* The visitor's error is not the store's. */
+    assert_int_equal(kit_sign(f->store, kit_block(1, 1, 1)), SLASH_SAFE);
+}
+
+static void test_a_visitor_can_stop_the_walk(void **state)
+{
+    (void)state;
+    on_each_backend(visit_body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules_hold_in_every_store),
+        cmocka_unit_test(test_P14_integers_at_all_edges),
+        cmocka_unit_test(test_P14_order_across_the_sign_bit),
+        cmocka_unit_test(test_claims_of_one_batch_are_folded_in_order),
+        cmocka_unit_test(test_P18_the_same_root_again_any_number_of_times),
+        cmocka_unit_test(test_P16_delete_and_add_again_keeps_the_history),
+        cmocka_unit_test(test_P12_a_contradictory_import_becomes_a_watermark),
+        cmocka_unit_test(test_nothing_is_signed_at_or_beyond_the_high_watermark),
+        cmocka_unit_test(test_a_history_belongs_to_one_network_for_good),
+        cmocka_unit_test(test_P10_what_was_pruned_is_refused),
+        cmocka_unit_test(test_random_histories_agree_with_the_oracle),
+        cmocka_unit_test(test_a_visitor_can_stop_the_walk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 
+#include "slash/sqlite_history.h"
 #include "support/test.h"
 
 struct chance chance_new(const char *test)
@@ -43,6 +44,14 @@ static cc_err sqlite_open_store(const char *path, struct slash_store **ret_store
     return slash_sqlite_open(path, false, ret_store, &pid);
 }
 
+/* Folds some of the tail, which a short test would never make long enough. */
+static void sqlite_disturb(struct slash_store *store, struct chance *chance)
+{
+    struct sqlite_history *h = sqlite_history_of(store);
+    if (chance_below(chance, 4) == 0)
+        assert_int_equal(sqlite_fold(h, chance_below(chance, 12)).code, 0);
+}
+
 static cc_err memory_make(const char *path, const struct slash_identity *identity)
 {
     (void)path;
@@ -58,8 +67,8 @@ static cc_err memory_open_store(const char *path, struct slash_store **ret_store
 }
 
 const struct slash_backend slash_backends[] = {
-    {"memory", memory_make, memory_open_store, false},
-    {"sqlite", sqlite_make, sqlite_open_store, true},
+    {"memory", memory_make, memory_open_store, false, NULL},
+    {"sqlite", sqlite_make, sqlite_open_store, true, sqlite_disturb},
 };
 const size_t slash_backend_count = ARRAY_LEN(slash_backends);
 

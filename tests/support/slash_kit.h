@@ -22,6 +22,8 @@ struct slash_backend {
     cc_err (*make)(const char *path, const struct slash_identity *identity);
     cc_err (*open)(const char *path, struct slash_store **ret_store);
     bool keeps; /* what was recorded is there after close and open */
+    /* Something that must change nothing, at a moment of chance; may be NULL. */
+    void (*disturb)(struct slash_store *store, struct chance *chance);
 };
 extern const struct slash_backend slash_backends[];
 extern const size_t slash_backend_count;

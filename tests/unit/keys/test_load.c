@@ -487,7 +487,8 @@ static void test_of_two_files_with_one_key_the_first_that_loads_wins(void **stat
     bool b = said("b.yaml", 0)->state == L_LOADED;
     assert_true(a != b); /* both were in flight, and this vault answers the last first */
     assert_int_equal(said(a ? "b.yaml" : "a.yaml", 0)->state, 0);
-    assert_int_not_equal(said("c.json", 0)->state, L_LOADED); /* found, when a and b are under way */
+    assert_int_not_equal(said("c.json", 0)->state,
+                         L_LOADED); /* found, when a and b are under way */
     assert_int_equal(said("c.json", 1)->state, 0);
     assert_loaded("second/e.yaml", 2);
     assert_int_equal(said("second/d.json", 0)->state, 0);

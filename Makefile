@@ -60,6 +60,7 @@ fuzz: deps-test
 	tools/fuzz build-fuzz $(FUZZ_SECONDS)
 
 e2e: deps build
+	tools/install-deps e2e
 	tests/e2e/run
 
 bench: deps build

@@ -3,8 +3,9 @@
  *
  * usage: bench_load PORT CONNECTIONS WARM_SECONDS SECONDS FIRST_EPOCH shared|distinct < PUBKEYS
  *
- * PUBKEYS: one 0x-hex public key a line, an empty line; then it waits for the end of its input. Request i votes with key i % keys for epoch FIRST_EPOCH + i / keys. "shared":
- * keys of one epoch vote for one root, as validators of one client do; "distinct": every root differs.
+ * PUBKEYS: one 0x-hex public key a line, an empty line; then it waits for the end of its input. Request i
+ * votes with key i % keys for epoch FIRST_EPOCH + i / keys. "shared": keys of one epoch vote for one root, as
+ * validators of one client do; "distinct": every root differs.
  */
 #include <arpa/inet.h>
 #include <errno.h>

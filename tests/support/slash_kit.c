@@ -113,6 +113,37 @@ void slash_remove_directory(const char *directory)
     (void)rmdir(directory);
 }
 
+static cc_err text_read(void *context, void *into, size_t room, size_t *ret_len)
+{
+    struct kit_text *t = context;
+    size_t n = t->len - t->at;
+    if (n > room)
+        n = room;
+    if (t->chunk && n > t->chunk)
+        n = t->chunk;
+    memcpy(into, t->text + t->at, n);
+    t->at += n;
+    *ret_len = n;
+    return CC_OK;
+}
+
+static cc_err text_rewind(void *context)
+{
+    struct kit_text *t = context;
+    t->at = 0;
+    return CC_OK;
+}
+
+struct interchange_source kit_source(struct kit_text *text)
+{
+    return (struct interchange_source){text_read, text_rewind, text};
+}
+
+cc_err kit_write(void *context, const void *data, size_t len)
+{
+    return buf_append(context, data, len);
+}
+
 struct eth_pubkey kit_key(uint64_t number)
 {
     struct eth_pubkey key = {{0xa0}};

@@ -2,6 +2,7 @@
 #ifndef SUPPORT_SLASH_KIT_H
 #define SUPPORT_SLASH_KIT_H
 
+#include "slash/interchange.h"
 #include "slash/store.h"
 
 /* --- chance, repeatable --------------------------------------------------------------------------- */
@@ -41,6 +42,18 @@ void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *ba
 void slash_fixture_reopen(struct slash_fixture *f);
 void slash_fixture_teardown(struct slash_fixture *f);
 void slash_remove_directory(const char *directory);
+
+/* --- interchange in memory --------------------------------------------------------------------------- */
+
+struct kit_text {
+    const char *text;
+    size_t len;
+    size_t at;
+    size_t chunk; /* bytes given out at a time; 0: as many as asked for */
+};
+struct interchange_source kit_source(struct kit_text *text);
+/* For interchange_export(): `context` is a struct buf. */
+cc_err kit_write(void *context, const void *data, size_t len);
 
 /* --- claims ------------------------------------------------------------------------------------------ */
 

@@ -144,6 +144,12 @@ void head_add(struct head *head, struct span name, struct span value)
         head->continues |= span_is_nocase(value, "100-continue");
 }
 
+void head_end(struct head *head, const char *body)
+{
+    if (head->next && body != head->next + 2)
+        head_refuse(head, "the head does not end with its empty line");
+}
+
 CC_ERR head_finish(const struct head *head, const char *version)
 {
     bool old = strcmp(version, "HTTP/1.0") == 0;

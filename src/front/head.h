@@ -56,6 +56,10 @@ void head_begin(struct head *head, const char *line_end);
 void head_refuse(struct head *head, const char *static_text);
 /* Takes one header line; `name` and `value` need no terminator. */
 void head_add(struct head *head, struct span name, struct span value);
+/* Says where the body begins, by the library's count: right after the empty line, when the layout is checked. Finds an
+ * empty line that is a bare line feed, and a line without a name, at which libmicrohttpd ends the head.
+ */
+void head_end(struct head *head, const char *body);
 /* Judges the whole; `version` is "HTTP/1.1". */
 CC_ERR head_finish(const struct head *head, const char *version);
 /* The Host header against an allow-list: case and port don't matter; "*" and "all" allow any. */

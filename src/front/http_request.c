@@ -141,6 +141,9 @@ first_call(struct request *r, const char *target, const char *method, const char
 {
     begin_head(r, method, version);
     (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, take_header, &r->head);
+    const union MHD_ConnectionInfo *size =
+        MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    head_end(&r->head, method + (size ? size->header_size : 0));
     cc_err err = head_finish(&r->head, version);
     if (err.code) {
         if (error_class(err) == CLASS_INPUT)
@@ -151,6 +154,7 @@ first_call(struct request *r, const char *target, const char *method, const char
     err = check_gates(r, method, target);
     if (!err.code)
         return MHD_YES;
+    r->close = error_is(err, ERROR_MALFORMED);
     bool body = r->head.chunked || r->head.length > 0;
     if (body && (r->head.continues || r->head.length > BODY_IGNORED_MAX)) {
         r->close = true;

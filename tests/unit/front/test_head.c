@@ -134,7 +134,15 @@ static void test_hidden_bytes_are_found(void **state)
     add_raw(nul, "Y", "zz", 2);
     assert_true(error_is(head_finish(&head, "HTTP/1.1"), ERROR_MALFORMED));
 
+    head_begin(&head, good + 14);
+    add_raw(good, "Host", "a", 1);
+    head_end(&head, strstr(good, "X:") + 2);
+    assert_int_equal(head_finish(&head, "HTTP/1.1").code, 0);
+    head_end(&head, strstr(good, "X:") + 1);
+    assert_true(error_is(head_finish(&head, "HTTP/1.1"), ERROR_MALFORMED));
+
     head_begin(&head, NULL);
+    head_end(&head, good);
     head_refuse(&head, "the request line");
     add_raw(good, "Host", "a", 1);
     assert_true(error_is(head_finish(&head, "HTTP/1.1"), ERROR_MALFORMED));

@@ -19,6 +19,7 @@ static cc_err no_lock(enum room room)
 
 static cc_err run(struct vault_room *room)
 {
+    log_set_level(LOG_LEVEL_ERROR);
     const struct room_context context = {room->config, room->room_control, no_lock};
     return vault_main(&context);
 }

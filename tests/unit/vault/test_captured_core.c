@@ -20,7 +20,8 @@ static struct test_chamber chamber;
 static struct vault_room room;
 static struct door_message *answer;
 static struct ledger ledger;
-static uint8_t secret[32]; /* random: made after the fork, so that the vault has no other copy of it */
+static uint8_t
+    secret[32]; /* random: made after the fork, so that the vault has no other copy of it */
 static struct k_result key;
 
 static int make_chamber(void **state)
@@ -77,8 +78,8 @@ static cc_err ask(uint16_t type, const void *items, size_t size, size_t count)
 {
     cc_err err = core_ask(&room, type, items, size, count, answer);
     if (!err.code)
-        assert_false(contains(
-            answer->items, (size_t)answer->head.count * answer->head.item_size, secret));
+        assert_false(
+            contains(answer->items, (size_t)answer->head.count * answer->head.item_size, secret));
     return err;
 }
 
@@ -97,11 +98,10 @@ static const struct b_signed *sign(const struct b_sign *requests, size_t count)
             continue;
         }
         assert_true(ledger_add(&ledger, &requests[i], &results[i]));
-        assert_int_equal(bls_verify(requests[i].pubkey.bytes,
-                                    results[i].root.bytes,
-                                    results[i].signature.bytes)
-                             .code,
-                         0);
+        assert_int_equal(
+            bls_verify(requests[i].pubkey.bytes, results[i].root.bytes, results[i].signature.bytes)
+                .code,
+            0);
     }
     return results;
 }
@@ -157,8 +157,8 @@ static void test_C9_conflicting_claims(void **state)
 static void test_C9_conflicts_inside_one_batch(void **state)
 {
     (void)state;
-    const struct b_sign batch[] = {
-        vote(10, 20, 1), vote(10, 20, 2), vote(10, 20, 1), vote(9, 21, 1), vote(10, 21, 1)};
+    const struct b_sign batch[] = {vote(10, 20, 1), vote(10, 20, 2), vote(10, 20, 1),
+                                   vote(9, 21, 1), vote(10, 21, 1)};
     const struct b_signed *s = sign(batch, ARRAY_LEN(batch));
     assert_int_equal(s[0].error, 0);
     assert_int_equal(s[1].error, ERROR_SLASHABLE);
@@ -276,7 +276,8 @@ static void test_P3_no_proof_for_a_history_of_ones_own(void **state)
         struct b_digest digest = {.id = 1, .purpose = purpose};
         assert_int_equal(ask(B_DIGEST, &digest, sizeof digest, 1).code, 0);
         const struct b_proof *proof = (const void *)answer->items;
-        assert_int_equal(proof->error, purpose == B_PURPOSE_HISTORY ? ERROR_DENIED : ERROR_PROTOCOL);
+        assert_int_equal(proof->error,
+                         purpose == B_PURPOSE_HISTORY ? ERROR_DENIED : ERROR_PROTOCOL);
         assert_int_equal(proof->len, 0);
         for (size_t i = 0; i < sizeof proof->bytes; i++)
             assert_int_equal(proof->bytes[i], 0);
@@ -442,8 +443,8 @@ int main(void)
         CASE(test_C9_handles_of_other_keys_and_times),
         CASE(test_C9_loading_a_key_again_forgets_nothing),
         CASE(test_C9_a_new_life_begins_with_the_history),
-        cmocka_unit_test_setup_teardown(
-            test_C9_before_the_chamber_is_open_nothing_is_signed, start_closed, stop),
+        cmocka_unit_test_setup_teardown(test_C9_before_the_chamber_is_open_nothing_is_signed,
+                                        start_closed, stop),
         CASE(test_P3_no_proof_for_a_history_of_ones_own),
         CASE(test_C9_malformed_messages),
         CASE(test_C9_random_batches),

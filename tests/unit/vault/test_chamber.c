@@ -59,8 +59,8 @@ static struct made make(void)
     assert_int_equal(chamber_create(chamber, &made.stored).code, 0);
     assert_int_equal(chamber_create(chamber, &made.stored).code, ERROR_EXISTS);
     memset(made.hello.history_id, 3, sizeof made.hello.history_id);
-    assert_int_equal(
-        chamber_prove_history(chamber, made.hello.history_id, made.hello.proof).code, 0);
+    assert_int_equal(chamber_prove_history(chamber, made.hello.history_id, made.hello.proof).code,
+                     0);
     chamber_free(chamber);
     return made;
 }
@@ -151,8 +151,8 @@ static void test_a_life_has_one_history(void **state)
     struct chamber *chamber = chamber_with_key(key_path, ROOM_MODE_INIT);
     assert_int_equal(chamber_create(chamber, &made.stored).code, 0);
     other.history_id[0] = 1;
-    assert_int_equal(
-        chamber_prove_history(chamber, made.hello.history_id, made.hello.proof).code, 0);
+    assert_int_equal(chamber_prove_history(chamber, made.hello.history_id, made.hello.proof).code,
+                     0);
     assert_int_equal(chamber_prove_history(chamber, other.history_id, other.proof).code, 0);
     chamber_free(chamber);
     chamber = chamber_with_key(key_path, ROOM_MODE_SERVE);

@@ -136,7 +136,8 @@ static void test_C9_random_claims_never_conflict(void **state)
             const uint64_t a = (uint64_t)rand_r(&seed) % span + (uint64_t)i / 8;
             const uint64_t b = (uint64_t)rand_r(&seed) % span + (uint64_t)i / 8;
             const uint8_t root = (uint8_t)(rand_r(&seed) % 3);
-            struct b_sign request = {.claim = rand_r(&seed) % 4 ? B_CLAIM_ATTESTATION : B_CLAIM_BLOCK};
+            struct b_sign request = {.claim =
+                                         rand_r(&seed) % 4 ? B_CLAIM_ATTESTATION : B_CLAIM_BLOCK};
             struct b_signed answer = {.error = 0};
             memset(&answer.root, root, sizeof answer.root);
             enum slash_rule rule;

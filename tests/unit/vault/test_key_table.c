@@ -5,7 +5,9 @@
 #include "support/test.h"
 #include "vault/key_table.h"
 
-enum { MANY = 1500 };
+enum {
+    MANY = 1500
+};
 
 static struct arena *arena;
 static struct key_table *table;
@@ -57,8 +59,8 @@ static cc_err vote(struct key_handle handle, uint32_t n, uint64_t target, uint8_
     const struct eth_pubkey pubkey = pubkey_of(n);
     struct slash_verdict verdict;
     memset(&a.root, root, sizeof a.root);
-    return key_table_admit(
-        table, handle, &pubkey, &(struct key_claim){.attestation = &a}, &verdict);
+    return key_table_admit(table, handle, &pubkey, &(struct key_claim){.attestation = &a},
+                           &verdict);
 }
 
 static void test_keys_are_found_by_handle_and_by_name(void **state)
@@ -112,7 +114,8 @@ static void test_C9_a_wrong_or_stale_handle_signs_nothing(void **state)
         {UINT32_MAX, UINT32_MAX},
     };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-        assert_int_equal(key_table_sign(table, wrong[i], &hash, &signature).code, ERROR_KEY_UNKNOWN);
+        assert_int_equal(key_table_sign(table, wrong[i], &hash, &signature).code,
+                         ERROR_KEY_UNKNOWN);
         assert_int_equal(vote(wrong[i], 1, 5, 1).code, ERROR_KEY_UNKNOWN);
         assert_int_equal(key_table_remove(table, wrong[i]).code, ERROR_KEY_UNKNOWN);
     }

@@ -16,7 +16,9 @@
 #include "support/vectors.h"
 #include "vault/key_door.h"
 
-enum { EXPENSIVE_MAX = 4 };
+enum {
+    EXPENSIVE_MAX = 4
+};
 
 static struct keystore_gate gate;
 static unsigned expensive;
@@ -88,10 +90,7 @@ static void open_one(const char *folder, const cJSON *entry)
     struct bls_secret expected;
     if (!at(entry, "secret"))
         return; /* not to be opened; what is wrong with it is the parser's to find */
-    (void)snprintf(path,
-                   sizeof path,
-                   "eip2335-keystores/%s/%s",
-                   folder,
+    (void)snprintf(path, sizeof path, "eip2335-keystores/%s/%s", folder,
                    cJSON_GetStringValue(at(entry, "file")));
     char *text = vectors_read(path, &len);
     cJSON *json = cJSON_Parse(text);
@@ -99,7 +98,10 @@ static void open_one(const char *folder, const cJSON *entry)
     read_keystore(json, cJSON_GetStringValue(at(entry, "password")), &k);
     if (!too_expensive(&k)) {
         (void)hex_at(entry, "secret", want, sizeof want);
-        assert_int_equal(keystore_decrypt(&gate, &k, &secret).code, 0);
+        cc_err err = keystore_decrypt(&gate, &k, &secret);
+        if (err.code)
+            print_message("%s: %s\n", path, error_name(err));
+        assert_int_equal(err.code, 0);
         assert_int_equal(bls_secret_parse(want, &expected).code, 0);
         assert_memory_equal(&secret, &expected, sizeof secret);
         opened++;
@@ -111,12 +113,10 @@ static void open_one(const char *folder, const cJSON *entry)
 static void test_opens_the_keystores_of_others(void **state)
 {
     (void)state;
-    static const char *const folders[] = {"chainsafe-bls-keystore",
-                                          "generated-chainsafe-bls-keystore-3.1.0",
-                                          "staking-deposit-cli",
-                                          "teku-bls-keystore",
-                                          "web3signer-acceptance",
-                                          "web3signer-bls-keystore"};
+    static const char *const folders[] = {
+        "chainsafe-bls-keystore", "generated-chainsafe-bls-keystore-3.1.0",
+        "staking-deposit-cli",    "teku-bls-keystore",
+        "web3signer-acceptance",  "web3signer-bls-keystore"};
     if (!vectors_present("eip2335-keystores", "keystores"))
         return;
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
@@ -125,6 +125,9 @@ static void test_opens_the_keystores_of_others(void **state)
         const cJSON *entry;
         (void)snprintf(path, sizeof path, "eip2335-keystores/%s/INDEX.json", folders[i]);
         char *text = vectors_read(path, &len);
+        /* cJSON ends strings at NUL; any other control code is as good, for all are left out of passwords. */
+        for (char *nul = text; (nul = strstr(nul, "\\u0000")) != NULL;)
+            nul[5] = '1';
         cJSON *index = cJSON_Parse(text);
         cJSON_ArrayForEach(entry, index) open_one(folders[i], entry);
         cJSON_Delete(index);
@@ -149,10 +152,7 @@ static void seal(struct k_keystore *k, const uint8_t plain[static 32])
     uint8_t key[32];
     uint8_t image[48];
     assert_int_equal(kdf_pbkdf2_sha256(span_of(k->password, k->password_len),
-                                       span_of(k->salt, k->salt_len),
-                                       k->c,
-                                       key,
-                                       sizeof key)
+                                       span_of(k->salt, k->salt_len), k->c, key, sizeof key)
                          .code,
                      0);
     assert_int_equal(aes128_ctr(key, k->iv, span_of(plain, 32), k->ciphertext).code, 0);

@@ -1,6 +1,6 @@
 #include "cli/cli.h"
 
-int main(int argc, char **argv)
+int main(int argc, char **argv, char **environment)
 {
-    return cli_main(argc, argv);
+    return cli_main(argc, argv, environment);
 }

@@ -2,9 +2,86 @@
 
 #include <stdio.h>
 
-int cli_main(int argc, char **argv)
+#include "cli/command.h"
+
+#define CONFIG_OPTIONS "[-c FILE] [--set PATH=VALUE] [--OPTION VALUE]..."
+
+static int command_version(struct arguments *arguments);
+static int command_help(struct arguments *arguments);
+
+static const struct command {
+    const char *name;
+    int (*run)(struct arguments *arguments);
+    const char *usage; /* NULL: hidden */
+    const char *help;
+} commands[] = {
+    {"init", command_init, CONFIG_OPTIONS,
+     "make the chamber and an empty slashing-protection history, once"},
+    {"server", command_server, CONFIG_OPTIONS " [--init-if-missing]", "run the signer"},
+    {"config", command_config, "check|dump|example|document " CONFIG_OPTIONS,
+     "check the configuration, show what is in force, write a commented example or its documentation"},
+    {"version", command_version, "", "print the version"},
+    {"help", command_help, "[COMMAND]", "print this"},
+    {"room", command_room, NULL, NULL},
+};
+
+static const struct command *find(const char *name)
 {
-    (void)argv;
-    (void)fprintf(stderr, "usage: containment-chamber COMMAND\n");
-    return argc > 1 ? 2 : 0;
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (span_is(span_str(name), commands[i].name))
+            return &commands[i];
+    return NULL;
+}
+
+static int command_version(struct arguments *arguments)
+{
+    int code = command_refuse_rest(arguments);
+    if (code == EXIT_CODE_DONE)
+        (void)printf("containment-chamber %s\n", CC_VERSION);
+    return code;
+}
+
+static void print_help(FILE *out)
+{
+    (void)fprintf(out, "usage: containment-chamber COMMAND [ARGUMENT]...\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (commands[i].usage)
+            (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    (void)fprintf(
+        out,
+        "\nEvery option of the configuration is also a flag (--server-listen-port 9001) and a variable\n"
+        "(CONTAINMENT_SERVER__LISTEN_PORT=9001).\n"
+        "\nexit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 a store is locked by another process\n");
+}
+
+static int command_help(struct arguments *arguments)
+{
+    if (arguments->count == 0) {
+        print_help(stdout);
+        return EXIT_CODE_DONE;
+    }
+    const struct command *command = find(arguments->items[0]);
+    if (!command || !command->usage || arguments->count > 1)
+        return command_usage(arguments, "no such command", arguments->items[0]);
+    (void)printf("usage: containment-chamber %s %s\n\n%s\n", command->name, command->usage,
+                 command->help);
+    return EXIT_CODE_DONE;
+}
+
+int cli_main(int argc, char **argv, char **environment)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (span_is(span_str(name), "--version"))
+        name = "version";
+    if (span_is(span_str(name), "--help") || span_is(span_str(name), "-h"))
+        name = "help";
+    const struct command *command = find(name);
+    if (!command) {
+        if (name[0])
+            (void)fprintf(stderr, "containment-chamber: there is no command %s\n", name);
+        print_help(stderr);
+        return EXIT_CODE_USAGE;
+    }
+    struct arguments arguments = {argc - 2, argv + 2, environment, command->name};
+    return command->run(&arguments);
 }

@@ -193,3 +193,20 @@ CC_ERR config_load(const char *path,
     config_check_rules(&loading);
     return ret_faults->count ? CC_FAIL(CONFIG, "see the list of faults") : CC_OK;
 }
+
+void config_take_reloadable(struct config *config, const struct config *fresh, struct buf *fixed)
+{
+    for (size_t i = 0; i < config_row_count; i++) {
+        const struct config_row *row = &config_rows[i];
+        uint8_t *to = (uint8_t *)config + row->offset;
+        const uint8_t *from = (const uint8_t *)fresh + row->offset;
+        if (span_equal(span_of(to, row->size), span_of(from, row->size)))
+            continue;
+        if (row->reloadable) {
+            memcpy(to, from, row->size);
+            continue;
+        }
+        cc_err err = buf_printf(fixed, "%s%s", fixed->len ? " " : "", row->path);
+        (void)err; /* a name more or less in a warning */
+    }
+}

@@ -145,6 +145,10 @@ CC_ERR config_load(const char *path,
                    size_t override_count,
                    struct config *ret_config,
                    struct config_faults *ret_faults);
+/* SIGHUP: copies the reloadable options of `fresh`. The paths of others that differ are appended to
+ * `fixed`, with spaces between.
+ */
+void config_take_reloadable(struct config *config, const struct config *fresh, struct buf *fixed);
 /* Writes the effective configuration as YAML (secrets masked), the commented example, and docs/config.md. */
 CC_ERR config_dump(const struct config *config, struct buf *out);
 CC_ERR config_example(struct buf *out);

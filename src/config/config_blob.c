@@ -107,7 +107,8 @@ decode_row(struct span *rest, enum config_room room, uint32_t *next, struct conf
 
 CC_ERR config_decode(struct span encoded, enum config_room room, struct config *ret_config)
 {
-    if (encoded.len < HEAD_SIZE || memcmp(encoded.data, magic, sizeof magic) != 0 ||
+    if (encoded.len < HEAD_SIZE ||
+        !span_equal(span_of(encoded.data, sizeof magic), span_of(magic, sizeof magic)) ||
         load_u32(encoded.data + 4) != (uint32_t)room)
         return CC_FAIL(PROTOCOL, "config: not for this room");
     uint32_t count = load_u32(encoded.data + 8);

@@ -1,4 +1,5 @@
 #include "config/config_load.h"
+#include "eth/kind.h"
 
 static struct config_place place_of(const struct config_loading *loading, const char *path)
 {
@@ -35,8 +36,22 @@ static void check_history(struct config_loading *loading)
                      "anti_slashing.i_accept_slashing_risk: true");
 }
 
+static void check_operations(struct config_loading *loading)
+{
+    const struct config_text_list *list = &loading->config->auth.open_operations;
+    for (uint32_t i = 0; i < list->count; i++) {
+        enum eth_kind kind;
+        struct span name = span_str(list->items[i]);
+        if (span_is(name, "*") || span_is(name, "all") || !kind_parse(name, &kind).code)
+            continue;
+        config_fault(loading, place_of(loading, "auth.open_operations"), "auth.open_operations",
+                     "item %u is not *, all, or the name of an operation", i + 1);
+    }
+}
+
 void config_check_rules(struct config_loading *loading)
 {
     check_paths(loading);
     check_history(loading);
+    check_operations(loading);
 }

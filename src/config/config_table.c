@@ -109,6 +109,40 @@ const char *config_ignored(const char *path)
     return NULL;
 }
 
+/* How much of `name` spells `path` with dashes for dots and underscores; all of `path`, or nothing. */
+static size_t spelled(struct span name, const char *path)
+{
+    size_t len = strlen(path);
+    if (name.len < len)
+        return 0;
+    for (size_t i = 0; i < len; i++)
+        if (name.data[i] != (path[i] == '.' || path[i] == '_' ? '-' : (uint8_t)path[i]))
+            return 0;
+    return len;
+}
+
+/* Flags of earlier documentation. */
+static const char *const flag_aliases[][2] = {
+    {"anti-slashing-sqlite-path", "anti_slashing.path"},
+    {"filesystem-keystores-path", "key_sources.filesystem.paths"},
+};
+
+const char *config_path_of_flag(struct span name)
+{
+    for (size_t i = 0; i < config_row_count; i++)
+        if (name.len && spelled(name, config_rows[i].path) == name.len)
+            return config_rows[i].path;
+    for (size_t i = 0; i < ARRAY_LEN(flag_aliases); i++)
+        if (span_is(name, flag_aliases[i][0]))
+            return flag_aliases[i][1];
+    for (size_t i = 0; i < ARRAY_LEN(later_paths); i++) {
+        size_t len = spelled(name, later_paths[i]);
+        if (len && (len == name.len || name.data[len] == '-'))
+            return later_paths[i];
+    }
+    return NULL;
+}
+
 enum {
     DISTANCE_TEXT_MAX = 64
 };

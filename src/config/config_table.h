@@ -57,6 +57,10 @@ bool config_is_section(const char *path);
 bool config_is_later(const char *path);
 /* Why `path` has no effect; NULL when it is not one of those. */
 const char *config_ignored(const char *path);
+/* The path that the flag `name` (without its dashes: "server-listen-port") sets: a row's, or one of another release, so
+ * that it can be refused by name. NULL when there is none.
+ */
+const char *config_path_of_flag(struct span name);
 /* The known path that `path` was probably meant to be; NULL when nothing is near. */
 const char *config_nearest(const char *path);
 

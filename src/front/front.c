@@ -219,7 +219,7 @@ static cc_err run(struct front *f)
 {
     CC_TRY(open_front(f));
     CC_TRY(f->room->lock(ROOM_FRONT));
-    CC_TRY(http_serve(f->http));
+    http_serve(f->http);
     f->accepting = true;
     CC_TRY(control_send(f->room->control_fd, CONTROL_READY, f->life, 0, -1));
     cc_err err = serve(f);

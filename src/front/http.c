@@ -195,6 +195,8 @@ static void accept_some(struct http *h, enum listener kind)
 static void *acceptor_main(void *http)
 {
     struct http *h = http;
+    while (sem_wait(&h->gate) != 0)
+        ;
     while (atomic_load(&h->accepting)) {
         struct pollfd fds[LISTENER_METRICS];
         bool full = is_full(h);
@@ -219,13 +221,19 @@ CC_ERR http_listen(struct http *h, enum listener kind, int fd)
     return CC_OK;
 }
 
-CC_ERR http_serve(struct http *h)
+/* Threads are older than the lock of the room: this one waits at its gate. */
+static cc_err start_acceptor(struct http *h)
 {
-    atomic_store(&h->accepting, true);
     if (pthread_create(&h->acceptor, NULL, acceptor_main, h) != 0)
         return CC_FAIL(SYSTEM, "pthread_create");
     h->has_acceptor = true;
     return CC_OK;
+}
+
+void http_serve(struct http *h)
+{
+    atomic_store(&h->accepting, true);
+    (void)sem_post(&h->gate);
 }
 
 void http_drain(struct http *h)
@@ -236,6 +244,7 @@ void http_drain(struct http *h)
 void http_stop_accepting(struct http *h)
 {
     atomic_store(&h->accepting, false);
+    (void)sem_post(&h->gate);
     if (h->has_acceptor)
         (void)pthread_join(h->acceptor, NULL);
     h->has_acceptor = false;
@@ -384,8 +393,10 @@ CC_ERR http_open(const struct http_options *options, struct http **ret_http)
     cc_assert(pthread_mutex_init(&h->connections_lock, NULL) == 0 &&
               pthread_mutex_init(&h->parsers_lock, NULL) == 0 &&
               pthread_mutex_init(&h->apart_lock, NULL) == 0 &&
-              pthread_cond_init(&h->apart_filled, NULL) == 0);
+              pthread_cond_init(&h->apart_filled, NULL) == 0 && sem_init(&h->gate, 0, 0) == 0);
     cc_err err = open_all(h, options->threads);
+    if (!err.code)
+        err = start_acceptor(h);
     if (err.code) {
         http_close(h);
         return err;
@@ -424,5 +435,6 @@ void http_close(struct http *h)
     (void)pthread_mutex_destroy(&h->parsers_lock);
     (void)pthread_mutex_destroy(&h->apart_lock);
     (void)pthread_cond_destroy(&h->apart_filled);
+    (void)sem_destroy(&h->gate);
     cc_free(h);
 }

@@ -47,8 +47,8 @@ uint32_t http_tickets(const struct server_config *server);
 CC_ERR http_open(const struct http_options *options, struct http **ret_http);
 /* Adds a listening socket; before http_serve(). */
 CC_ERR http_listen(struct http *http, enum listener kind, int fd);
-/* Begins to accept. */
-CC_ERR http_serve(struct http *http);
+/* Begins to accept. Makes no thread: the room may be locked by now. */
+void http_serve(struct http *http);
 /* exchange_done_fn of the exchange. */
 void http_done(struct ticket *ticket);
 /* To be called about ten times a second: shuts connections that are over their deadline. */

@@ -9,6 +9,7 @@
 #define FRONT_HTTP_INSIDE_H
 
 #include <microhttpd.h>
+#include <semaphore.h>
 
 #include "codec/json.h"
 #include "front/answer.h"
@@ -92,6 +93,7 @@ struct http {
     _Atomic bool accepting;
     pthread_t acceptor;
     bool has_acceptor;
+    sem_t gate; /* opened by http_serve(), and to end */
 
     pthread_mutex_t parsers_lock; /* parsers[].busy */
     struct parser parsers[HTTP_PARSERS];

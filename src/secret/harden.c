@@ -1,6 +1,5 @@
 #include "secret/harden.h"
 
-#include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -17,6 +16,11 @@
 #ifndef SANITIZED
 #    define SANITIZED false
 #endif
+
+bool harden_is_sanitized(void)
+{
+    return SANITIZED;
+}
 
 CC_ERR harden_process(void)
 {

@@ -10,9 +10,13 @@
 #ifndef SECRET_HARDEN_H
 #define SECRET_HARDEN_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 CC_ERR harden_process(void);
+/* True in a sanitizer build, whose run time needs what other locks would forbid. */
+bool harden_is_sanitized(void);
 /* Raises the soft limit of locked memory to at least `bytes`, the hard one too where allowed. Best effort: the arena
  * reports what it could not get.
  */

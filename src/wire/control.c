@@ -59,7 +59,8 @@ CC_ERR control_receive(int control_fd, struct control *ret_message, int *ret_fd)
     ssize_t n;
     do
         n = recvmsg(control_fd, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    /* ECONNRESET, told once: the peer has ended with messages unread. What it said before still comes. */
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n <= 0)
         return CC_FAIL(DOOR_CLOSED, "control line closed");
     *ret_fd = -1;

@@ -225,6 +225,31 @@ static void test_noop_needs_its_long_name(void **state)
     assert_int_equal(config.anti_slashing.backend, HISTORY_NOOP);
 }
 
+static void test_open_operations_must_exist(void **state)
+{
+    (void)state;
+    loads("auth: { open_operations: ['*', VOLUNTARY_EXIT] }\n");
+    loads("auth: { open_operations: [all] }\n");
+    refuses("auth:\n  open_operations: ['*', VOLUNTARY_EXITS]\n", ".yaml:2: auth.open_operations: item 2 is not");
+}
+
+static void test_sighup_takes_only_what_is_reloadable(void **state)
+{
+    (void)state;
+    static struct config fresh;
+    config_defaults(&config);
+    config_defaults(&fresh);
+    fresh.logging.level = LOG_LEVEL_DEBUG;
+    fresh.server.listen_port = 1;
+    fresh.anti_slashing.max_future_epochs = 9;
+    CC_CLEANUP(buf_release) struct buf fixed = buf_init(4096);
+    config_take_reloadable(&config, &fresh, &fixed);
+    assert_int_equal(config.logging.level, LOG_LEVEL_DEBUG);
+    assert_int_equal(config.server.listen_port, 9000);
+    assert_int_equal(config.anti_slashing.max_future_epochs, 2);
+    assert_true(span_is(buf_span(&fixed), "server.listen_port anti_slashing.max_future_epochs"));
+}
+
 static void test_the_environment_overrides_the_file(void **state)
 {
     (void)state;
@@ -372,6 +397,8 @@ int main(void)
         cmocka_unit_test(test_options_of_other_releases_are_named),
         cmocka_unit_test(test_an_unreadable_file_is_a_fault),
         cmocka_unit_test(test_noop_needs_its_long_name),
+        cmocka_unit_test(test_open_operations_must_exist),
+        cmocka_unit_test(test_sighup_takes_only_what_is_reloadable),
         cmocka_unit_test(test_the_environment_overrides_the_file),
         cmocka_unit_test(test_unknown_names_of_the_environment),
         cmocka_unit_test(test_overrides_are_checked_like_the_file),

@@ -1,0 +1,386 @@
+#include "app/rooms.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/metric.h"
+
+#include "wire/door.h"
+
+enum {
+    LOADER_RETRY_MS = 1000
+};
+
+CC_ERR rooms_init(struct rooms *rooms, const struct rooms_setup *setup)
+{
+    memset(rooms, 0, sizeof *rooms);
+    rooms->setup = *setup;
+    rooms->door_to_core = -1;
+    rooms->door_to_front = -1;
+    for (int i = 0; i < ROOM_END; i++) {
+        rooms->children[i].room = (enum room)i;
+        rooms->children[i].control = -1;
+        rooms->children[i].log.fd = -1;
+    }
+    CC_TRY(child_maker_open(&rooms->maker));
+    struct metric_cells *cells = NULL;
+    CC_TRY(metric_open(rooms->maker.metrics_write, true, &cells));
+    metric_attach(cells);
+    return CC_OK;
+}
+
+void rooms_release(struct rooms *rooms)
+{
+    for (int i = 1; i < ROOM_END; i++) {
+        struct child *child = &rooms->children[i];
+        child_kill(child);
+        if (child->pid > 0)
+            (void)waitpid(child->pid, NULL, 0);
+        child_reap(child, &rooms->setup.sink);
+    }
+    fd_closep(&rooms->door_to_core);
+    fd_closep(&rooms->door_to_front);
+    child_maker_close(&rooms->maker);
+}
+
+bool rooms_alive(const struct rooms *rooms, enum room room)
+{
+    return rooms->children[room].pid > 0;
+}
+
+void rooms_tell(struct rooms *rooms, enum room room, enum control_type type, uint64_t value)
+{
+    child_tell(&rooms->children[room], type, rooms->life, value, -1);
+}
+
+void rooms_stop_starting(struct rooms *rooms)
+{
+    rooms->stopping = true;
+}
+
+/* --- starting --------------------------------------------------------------------------------------------------- */
+
+static bool serves(const struct rooms *rooms)
+{
+    return rooms->setup.mode == ROOM_MODE_SERVE;
+}
+
+static cc_err spawn(struct rooms *rooms, enum room room)
+{
+    CC_TRY(child_spawn(&rooms->maker, rooms->setup.config, room, &rooms->children[room]));
+    restart_started(&rooms->restarts[room], clock_mono_ms());
+    metric_add(METRIC_ROOM_STARTS, (uint32_t)room - ROOM_FRONT, 0, 1);
+    log_debug("room started", KV_STR("which", room_name(room)),
+              KV_NUM("pid", rooms->children[room].pid));
+    return CC_OK;
+}
+
+/* Gives one end of a new door to a room that lives, and keeps the other for one that is still to be started. */
+static cc_err make_door(struct rooms *rooms, enum room to, enum control_type type, int *ret_other)
+{
+    int fds[2];
+    CC_TRY(door_pair(fds));
+    child_tell(&rooms->children[to], type, rooms->life, 0, fds[0]);
+    fd_closep(&fds[0]);
+    fd_closep(ret_other);
+    *ret_other = fds[1];
+    return CC_OK;
+}
+
+/* Hands over the end that was kept. */
+static void give_door(struct rooms *rooms, enum room to, enum control_type type, int *kept)
+{
+    child_tell(&rooms->children[to], type, rooms->life, 0, *kept);
+    fd_closep(kept);
+}
+
+static void give_start(struct rooms *rooms, enum room room)
+{
+    rooms_tell(rooms, room, CONTROL_START, rooms->setup.mode);
+}
+
+static cc_err start_vault(struct rooms *rooms)
+{
+    struct child *vault = &rooms->children[ROOM_VAULT];
+    rooms->life++;
+    CC_TRY(spawn(rooms, ROOM_VAULT));
+    /* The vault before this one has read the same open file to its end. */
+    if (lseek(rooms->setup.chamber_key, 0, SEEK_SET) != 0)
+        return CC_FAIL(SYSTEM, "chamber.key");
+    child_tell(vault, CONTROL_CHAMBER_KEY, rooms->life, 0, rooms->setup.chamber_key);
+    CC_TRY(make_door(rooms, ROOM_VAULT, CONTROL_DOOR_VAULT, &rooms->door_to_core));
+    give_start(rooms, ROOM_VAULT);
+    return CC_OK;
+}
+
+static cc_err start_core(struct rooms *rooms)
+{
+    if (rooms->door_to_core < 0) { /* the vault has outlived a core */
+        rooms->life++;
+        CC_TRY(make_door(rooms, ROOM_VAULT, CONTROL_DOOR_VAULT, &rooms->door_to_core));
+    }
+    CC_TRY(spawn(rooms, ROOM_CORE));
+    give_door(rooms, ROOM_CORE, CONTROL_DOOR_VAULT, &rooms->door_to_core);
+    if (serves(rooms))
+        CC_TRY(make_door(rooms, ROOM_CORE, CONTROL_DOOR_FRONT, &rooms->door_to_front));
+    give_start(rooms, ROOM_CORE);
+    return CC_OK;
+}
+
+static cc_err start_front(struct rooms *rooms)
+{
+    struct child *front = &rooms->children[ROOM_FRONT];
+    const struct listeners *listeners = rooms->setup.listeners;
+    if (rooms->door_to_front < 0) /* the core has outlived a front */
+        CC_TRY(make_door(rooms, ROOM_CORE, CONTROL_DOOR_FRONT, &rooms->door_to_front));
+    CC_TRY(spawn(rooms, ROOM_FRONT));
+    give_door(rooms, ROOM_FRONT, CONTROL_DOOR_FRONT, &rooms->door_to_front);
+    child_tell(front, CONTROL_LISTENER, rooms->life, LISTENER_API, listeners->api);
+    child_tell(front, CONTROL_LISTENER, rooms->life, LISTENER_METRICS, listeners->metrics);
+    if (listeners->unix_fd >= 0)
+        child_tell(front, CONTROL_LISTENER, rooms->life, LISTENER_UNIX, listeners->unix_fd);
+    give_start(rooms, ROOM_FRONT);
+    return CC_OK;
+}
+
+static cc_err start_loader(struct rooms *rooms)
+{
+    CC_CLEANUP(fd_closep) int key = -1;
+    CC_CLEANUP(fd_closep) int load = -1;
+    rooms->loader_wanted = false;
+    CC_TRY(make_door(rooms, ROOM_VAULT, CONTROL_DOOR_KEY, &key));
+    CC_TRY(make_door(rooms, ROOM_CORE, CONTROL_DOOR_LOAD, &load));
+    CC_TRY(spawn(rooms, ROOM_LOADER));
+    give_door(rooms, ROOM_LOADER, CONTROL_DOOR_KEY, &key);
+    give_door(rooms, ROOM_LOADER, CONTROL_DOOR_LOAD, &load);
+    give_start(rooms, ROOM_LOADER);
+    return CC_OK;
+}
+
+static void fail(struct rooms *rooms, enum error_code failure)
+{
+    rooms->state = ROOMS_FAILED;
+    rooms->failure = failure;
+    rooms->stopping = true;
+}
+
+/* What hangs on a room that is gone goes with it; true when nothing of it is left. */
+static bool is_cleared(struct rooms *rooms, enum room room)
+{
+    static const enum room hangs_on[ROOM_END][ROOM_END] = {
+        [ROOM_VAULT] = {ROOM_CORE, ROOM_FRONT, ROOM_LOADER},
+        [ROOM_CORE] = {ROOM_FRONT, ROOM_LOADER},
+    };
+    bool cleared = true;
+    for (const enum room *other = hangs_on[room]; *other; other++) {
+        if (!rooms_alive(rooms, *other))
+            continue;
+        child_kill(&rooms->children[*other]);
+        cleared = false;
+    }
+    return cleared;
+}
+
+/* `init` has no front, and nothing in it is tried twice. */
+static bool is_wanted(const struct rooms *rooms, enum room room)
+{
+    return serves(rooms) || (room != ROOM_FRONT && rooms->restarts[room].started_ms == 0);
+}
+
+/* The rooms from the inside out; each needs the one before it. */
+int rooms_tick(struct rooms *rooms)
+{
+    static const struct {
+        enum room room;
+        cc_err (*start)(struct rooms *rooms);
+    } order[] = {{ROOM_VAULT, start_vault}, {ROOM_CORE, start_core}, {ROOM_FRONT, start_front}};
+    uint64_t now = clock_mono_ms();
+    for (size_t i = 0; i < ARRAY_LEN(order) && !rooms->stopping; i++) {
+        enum room room = order[i].room;
+        if (rooms_alive(rooms, room) || !is_wanted(rooms, room))
+            continue;
+        if (!is_cleared(rooms, room))
+            return -1; /* their ends will wake us */
+        if (rooms->due_ms[room] > now)
+            return (int)(rooms->due_ms[room] - now);
+        cc_err err = order[i].start(rooms);
+        if (err.code) {
+            log_error("a room cannot be started", KV_STR("which", room_name(room)), KV_ERR(err));
+            fail(rooms, (enum error_code)err.code);
+        }
+    }
+    if (rooms->loader_wanted && !rooms->stopping && !rooms_alive(rooms, ROOM_LOADER)) {
+        cc_err err = start_loader(rooms);
+        if (!err.code)
+            return -1;
+        log_error("the loader cannot be started, trying again", KV_ERR(err));
+        rooms->loader_wanted = true;
+        return LOADER_RETRY_MS;
+    }
+    return -1;
+}
+
+/* --- what rooms say ------------------------------------------------------------------------------------------------ */
+
+static void on_ready(struct rooms *rooms, struct child *child)
+{
+    child->ready = true;
+    if (!serves(rooms) || rooms->stopping)
+        return;
+    for (enum room room = ROOM_FRONT; room <= ROOM_VAULT; room++)
+        if (!rooms->children[room].ready)
+            return;
+    rooms->state = ROOMS_SERVING;
+}
+
+/* A room may only accuse one that is further from the keys: a captured front must not end a core by a word. */
+static void on_stalled(struct rooms *rooms, enum room accuser, uint64_t accused)
+{
+    bool believed = (accused == ROOM_FRONT && accuser == ROOM_CORE) ||
+                    (accused == ROOM_CORE && accuser == ROOM_VAULT) ||
+                    (accused == ROOM_LOADER && (accuser == ROOM_CORE || accuser == ROOM_VAULT));
+    if (!believed) {
+        log_warn("a room complains of one that it has no say over, ignoring",
+                 KV_STR("which", room_name(accuser)));
+        return;
+    }
+    log_error("a room does not read its door, ending it",
+              KV_STR("which", room_name((enum room)accused)));
+    if (rooms_alive(rooms, (enum room)accused))
+        (void)kill(rooms->children[accused].pid, SIGKILL);
+}
+
+static void on_message(struct rooms *rooms, struct child *child, const struct control *message)
+{
+    switch (message->type) {
+    case CONTROL_READY:
+        on_ready(rooms, child);
+        return;
+    case CONTROL_FAILED:
+        child->failure = error_from_number((uint32_t)message->value).code
+                             ? (uint32_t)error_from_number((uint32_t)message->value).code
+                             : ERROR_SYSTEM;
+        return;
+    case CONTROL_PEER_STALLED:
+        on_stalled(rooms, child->room, message->value);
+        return;
+    case CONTROL_WANT_LOADER:
+        if (child->room == ROOM_CORE) {
+            rooms->loader_wanted = true;
+            return;
+        }
+        break;
+    case CONTROL_DRAINED:
+        if (child->room == ROOM_FRONT) {
+            rooms->drained = true;
+            return;
+        }
+        break;
+    }
+    log_warn("a room says what it has no business to, ignoring",
+             KV_STR("which", room_name(child->room)), KV_NUM("type", message->type));
+}
+
+void rooms_on_control(struct rooms *rooms, enum room room)
+{
+    struct control message;
+    while (child_hear(&rooms->children[room], &message))
+        on_message(rooms, &rooms->children[room], &message);
+}
+
+void rooms_on_log(struct rooms *rooms, enum room room)
+{
+    struct child *child = &rooms->children[room];
+    if (child->log.fd >= 0 && !logpipe_read(&child->log, &rooms->setup.sink))
+        logpipe_close(&child->log, &rooms->setup.sink);
+}
+
+/* --- ends ----------------------------------------------------------------------------------------------------------- */
+
+static void log_end(const struct child *child, int status)
+{
+    const char *name = room_name(child->room);
+    cc_err failure = {(int)child->failure};
+    if (WIFSIGNALED(status))
+        log_error("a room was ended by a signal", KV_STR("which", name),
+                  KV_NUM("signal", WTERMSIG(status)));
+    else if (failure.code)
+        log_error("a room has failed", KV_STR("which", name), KV_STR("error", error_name(failure)),
+                  KV_STR("reason", error_text(failure)));
+    else if (WEXITSTATUS(status))
+        log_error("a room has failed", KV_STR("which", name),
+                  KV_NUM("status", WEXITSTATUS(status)));
+    else
+        log_notice("a room has ended", KV_STR("which", name));
+}
+
+/* When the vault fails, the core fails too, for want of it: the innermost room that says more than that is right. */
+static enum error_code cause_of_failure(struct rooms *rooms)
+{
+    for (enum room room = ROOM_VAULT; room >= ROOM_FRONT; room--) {
+        rooms_on_control(rooms, room);
+        uint32_t failure = rooms->children[room].failure;
+        if (failure && failure != ERROR_DOOR_CLOSED)
+            return (enum error_code)failure;
+    }
+    return ERROR_SYSTEM;
+}
+
+static void plan_restart(struct rooms *rooms, const struct child *child)
+{
+    uint32_t delay = 0;
+    bool first_start = rooms->state == ROOMS_STARTING && !child->ready;
+    bool go_on =
+        restart_ended(&rooms->restarts[child->room], clock_mono_ms(), child->ready, &delay);
+    if (first_start || !go_on) {
+        log_error(first_start ? "the start has failed"
+                              : "giving up: a room cannot be started any more",
+                  KV_STR("which", room_name(child->room)));
+        fail(rooms, cause_of_failure(rooms));
+        return;
+    }
+    rooms->state = ROOMS_RECOVERING;
+    rooms->due_ms[child->room] = clock_mono_ms() + delay;
+    log_warn("starting a room again", KV_STR("which", room_name(child->room)),
+             KV_NUM("delay_ms", delay));
+}
+
+static void on_end(struct rooms *rooms, struct child *child, int status)
+{
+    enum room room = child->room;
+    rooms_on_control(rooms, room); /* why it failed may still lie in the line */
+    bool expected = child->killed_by_us || rooms->stopping;
+    bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!serves(rooms) && well && room == ROOM_CORE) {
+        rooms->state = ROOMS_DONE;
+        rooms->stopping = true;
+    } else if (room == ROOM_LOADER) {
+        if (!well && !expected)
+            log_end(child, status);
+    } else if (!expected && !(well && !serves(rooms))) {
+        log_end(child, status);
+        plan_restart(rooms, child);
+    }
+    if (expected && rooms->state == ROOMS_SERVING && room != ROOM_LOADER)
+        rooms->state = ROOMS_RECOVERING;
+    child_reap(child, &rooms->setup.sink);
+    if (room == ROOM_CORE) { /* what was prepared for its life is void */
+        rooms->loader_wanted = false;
+        fd_closep(&rooms->door_to_front);
+    }
+}
+
+/* From the inside out, so that the cause is seen before what follows from it. */
+void rooms_on_child_end(struct rooms *rooms)
+{
+    static const enum room order[] = {ROOM_VAULT, ROOM_CORE, ROOM_FRONT, ROOM_LOADER};
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        struct child *child = &rooms->children[order[i]];
+        int status = 0;
+        if (child->pid > 0 && waitpid(child->pid, &status, WNOHANG) == child->pid)
+            on_end(rooms, child, status);
+    }
+}

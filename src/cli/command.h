@@ -1,0 +1,53 @@
+/* cli/command.h - what subcommands share.
+ *
+ * WHAT      A subcommand's arguments, and the options that every one with a configuration takes: -c FILE, --set
+ *           PATH=VALUE, and a flag per option (--server-listen-port 9001).
+ * PROMISE   An argument that nobody takes is an error. Faults of the configuration go to standard error, all of them.
+ * THREADS   Main only.
+ * OWNERSHIP Borrows argv and environment.
+ * ERRORS    Exit codes of app/supervisor.h.
+ * SECRETS   None.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "app/supervisor.h"
+#include "config/config.h"
+
+/* What stands after the subcommand's name. */
+struct arguments {
+    int count;
+    char **items;
+    char *const *environment;
+    const char *command; /* "server": for messages */
+};
+
+enum {
+    COMMAND_OVERRIDES_MAX = 64
+};
+
+struct command_config {
+    struct supervisor_source source;
+    struct config_override overrides[COMMAND_OVERRIDES_MAX];
+    char texts[COMMAND_OVERRIDES_MAX][128]; /* paths of --set, and origins */
+    size_t text_count;
+};
+
+/* Takes the configuration's options out of `arguments`, which keeps the rest. EXIT_CODE_USAGE and a message when
+ * one is not understood.
+ */
+int command_take_config(struct arguments *arguments, struct command_config *ret_config);
+/* Loads it. Prints what is wrong, and returns EXIT_CODE_REFUSED then. */
+int command_load_config(const struct command_config *command, struct config *ret_config);
+/* Takes `name` out of `arguments`; false when it is not there. */
+bool command_take_switch(struct arguments *arguments, const char *name);
+/* Says what is left over, with EXIT_CODE_USAGE; EXIT_CODE_DONE when nothing is. */
+int command_refuse_rest(const struct arguments *arguments);
+int command_usage(const struct arguments *arguments, const char *message, const char *about);
+
+int command_init(struct arguments *arguments);
+int command_server(struct arguments *arguments);
+int command_config(struct arguments *arguments);
+int command_room(struct arguments *arguments);
+
+#endif

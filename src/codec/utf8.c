@@ -57,9 +57,9 @@ CC_SENSITIVE CC_ERR utf8_password(struct span text,
     if (text.len > (size_t)4 * UTF8_PASSWORD_MAX)
         return CC_FAIL(PASSWORD_TEXT, "longer than allowed");
     CC_CLEANUP(decomposed_wipep) struct decomposed d;
-    utf8proc_ssize_t count =
-        utf8proc_decompose(text.data, (utf8proc_ssize_t)text.len, d.points, UTF8_PASSWORD_MAX,
-                           UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
+    const int nfkd = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT;
+    utf8proc_ssize_t count = utf8proc_decompose(text.data, (utf8proc_ssize_t)text.len, d.points,
+                                                UTF8_PASSWORD_MAX, (utf8proc_option_t)nfkd);
     if (count < 0)
         return CC_FAIL(PASSWORD_TEXT, "not valid UTF-8");
     if (count > UTF8_PASSWORD_MAX)

@@ -1,4 +1,6 @@
-/* Any bytes as a password: refused, or prepared so that preparing it again changes nothing. */
+/* Any bytes as a password: refused, or prepared to decomposed UTF-8 without control codes. Preparing it again may only put
+ * marks in order that a control code stood between: EIP-2335 strips after the decomposition.
+ */
 #include "codec/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,6 +17,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < len; i++)
         cc_assert(once[i] >= 0x20 && once[i] != 0x7f);
     cc_assert(!utf8_password(span_of(once, len), twice, sizeof twice, &again).code);
-    cc_assert(span_equal(span_of(once, len), span_of(twice, again)));
+    cc_assert(again == len);
     return 0;
 }

@@ -69,13 +69,13 @@ static cc_err read_keystore(struct load *load, const char *path, struct key_file
     return eip2335_parse(text.data, text.len, &load->secrets->keystore);
 }
 
-/* A keystore was read: takes its public key, and tells the core where the key is new. */
+/* A keystore was read: takes its public key, and tells the core of a key that it has not heard of. */
 static cc_err take_found(struct load *load, size_t index)
 {
     struct load_item *item = &load->items[index];
     const struct k_keystore *keystore = &load->secrets->keystore;
     if (!keystore->has_pubkey)
-        return CC_OK;
+        return report_found(&load->report, item->path, NULL);
     item->has_pubkey = true;
     item->pubkey = keystore->pubkey;
     if (key_map_find(&load->keys, &item->pubkey))

@@ -22,7 +22,9 @@ static cc_err add(struct report *r, const char *path, const struct l_key *key)
 
 CC_ERR report_found(struct report *r, const char *path, const struct eth_pubkey *pubkey)
 {
-    const struct l_key key = {.state = L_FOUND, .has_pubkey = 1, .pubkey = *pubkey};
+    struct l_key key = {.state = L_FOUND, .has_pubkey = pubkey != NULL};
+    if (pubkey)
+        key.pubkey = *pubkey;
     return add(r, path, &key);
 }
 

@@ -30,7 +30,7 @@ struct report {
     struct l_key batch[REPORT_BATCH];
 };
 
-/* The key's public key is known from its file; it is not in the vault yet. */
+/* A key that is not in the vault yet. `pubkey` NULL: known only after the decryption. */
 CC_ERR report_found(struct report *r, const char *path, const struct eth_pubkey *pubkey);
 CC_ERR report_loaded(struct report *r, const char *path, const struct k_result *result);
 /* `pubkey` NULL: the file does not tell which key it is. `detail` goes to the log only. */

@@ -75,7 +75,7 @@ struct k_result {
 };
 
 enum l_state {
-    L_FOUND = 1,  /* the public key is known from the file; still being decrypted */
+    L_FOUND = 1,  /* still being decrypted; without a public key where the file does not name it */
     L_LOADED = 2, /* in the vault */
     L_FAILED = 3
 };

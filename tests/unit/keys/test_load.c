@@ -387,10 +387,14 @@ static void test_the_scan_names_every_key_before_any_decryption(void **state)
     write_keystore("a.json", 2, "p", 2);
     folder_write_text(&folder, "a.txt", "p");
     write_keystore("b.json", 3, "p", 3); /* without a password: found all the same */
-    load_and_count(3, 2, 1);
-    assert_int_equal(core.listed, 3);
+    write_keystore("c.json", 4, "p", 0); /* which key, only its decryption tells */
+    folder_write_text(&folder, "c.txt", "p");
+    load_and_count(4, 3, 1);
+    assert_int_equal(core.listed, 4);
     for (size_t i = 0; i < core.listed; i++)
-        assert_int_equal(core.keys[i].has_pubkey, 1);
+        assert_int_equal(core.keys[i].has_pubkey, core.keys[i].path != said("c.json", 0)->path);
+    assert_int_equal(said("c.json", 0)->state, L_FOUND);
+    assert_loaded("c.json", 4);
     assert_int_equal(said("a.json", 0)->state, L_FOUND);
     assert_int_equal(said("b.json", 0)->state, L_FOUND);
     assert_int_equal(said("r.yaml", 0)->state, L_LOADED);
@@ -491,7 +495,8 @@ static void test_of_two_files_with_one_key_the_first_that_loads_wins(void **stat
                          L_LOADED); /* found, when a and b are under way */
     assert_int_equal(said("c.json", 1)->state, 0);
     assert_loaded("second/e.yaml", 2);
-    assert_int_equal(said("second/d.json", 0)->state, 0);
+    assert_int_equal(said("second/d.json", 0)->state, L_FOUND);
+    assert_int_equal(said("second/d.json", 1)->state, 0);
     assert_failed("f.json", ERROR_KEYSTORE_PASSWORD);
     assert_loaded("second/f.json", 3);
 }
@@ -518,7 +523,7 @@ static void test_a_reload_mentions_every_key_and_decrypts_only_new_ones(void **s
     assert_loaded("b.json", 2);
     assert_int_equal(said("b.json", 1)->existed, 1);
     assert_loaded("c.json", 3);
-    assert_int_equal(said("c.json", 0)->existed, 1);
+    assert_int_equal(said("c.json", 1)->existed, 1);
     assert_loaded("d.json", 4);
     assert_int_equal(said("d.json", 1)->existed, 0);
 }

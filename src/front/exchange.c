@@ -163,7 +163,7 @@ void ticket_submit(struct exchange *x, struct ticket *t)
 {
     uint64_t generation = generation_of(atomic_load(&t->state)) + 1;
     uint64_t id = id_of(t->index, generation);
-    t->asked_ms = clock_mono_ms();
+    atomic_store(&t->asked_ms, clock_mono_ms());
     t->next_chunk = 0;
     t->keys.len = 0;
     if (t->ask == TICKET_SIGN)
@@ -196,9 +196,10 @@ void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms)
         enum ticket_state s = (enum ticket_state)(state & 0xff);
         if (s != STATE_QUEUED && s != STATE_SENT)
             continue;
+        uint64_t asked_ms = atomic_load(&t->asked_ms);
         if (closed)
             give_up(x, t, state, CC_FAIL(DOOR_CLOSED, NULL));
-        else if (now_ms > t->asked_ms && now_ms - t->asked_ms > limit_ms)
+        else if (now_ms > asked_ms && now_ms - asked_ms > limit_ms)
             give_up(x, t, state, CC_FAIL(BUSY, "no answer in time"));
     }
 }

@@ -52,7 +52,7 @@ struct ticket {
     struct buf keys; /* of ASK_PUBLIC_KEYS: struct eth_pubkey, one after the other */
     /* private */
     _Atomic uint64_t state; /* generation << 8 | enum ticket_state */
-    uint64_t asked_ms;
+    _Atomic uint64_t asked_ms;
     uint32_t next_chunk;
     uint32_t next_free;
 };

@@ -248,7 +248,9 @@ CC_ERR front_main(const struct room_context *room)
 {
     struct front f = {
         .room = room, .door = -1, .exchange = {.fd = -1}, .listeners = {-1, -1, -1, -1}};
-    (void)signal(SIGPIPE, SIG_IGN);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0)
+        return CC_FAIL(SYSTEM, "sigaction");
     cc_err err = run(&f);
     close_front(&f);
     return err;

@@ -39,6 +39,28 @@ static bool is_unreserved(int c)
            c == '.' || c == '_' || c == '~';
 }
 
+static bool is_end(char c)
+{
+    return c == '\0' || c == '?' || c == '#';
+}
+
+/* Takes one character off *path, percent-encoding undone; false for one that no route's segment has. */
+static bool next_character(const char **path, char *ret_character)
+{
+    const char *p = *path;
+    *ret_character = *p;
+    *path = p + 1;
+    if (*p != '%')
+        return true;
+    int high = hex_value(p[1]);
+    int low = high >= 0 ? hex_value(p[2]) : -1;
+    if (low < 0)
+        return false;
+    *path = p + 3;
+    *ret_character = (char)(high * 16 + low);
+    return is_unreserved(high * 16 + low);
+}
+
 /* Takes the next non-empty segment off *path into `out`, decoded; false when there is none. A segment that can't be
  * any route's comes out as "%".
  */
@@ -46,29 +68,20 @@ static bool next_segment(const char **path, char out[static ROUTE_ARGUMENT_MAX +
 {
     const char *p = *path;
     size_t n = 0;
-    bool bad = false;
+    bool good = true;
     while (*p == '/')
         p++;
-    if (*p == '\0' || *p == '?' || *p == '#')
+    if (is_end(*p))
         return false;
-    for (; *p && *p != '/' && *p != '?' && *p != '#'; p++) {
-        char c = *p;
-        if (c == '%') {
-            int high = p[1] ? hex_value(p[1]) : -1;
-            int low = high >= 0 ? hex_value(p[2]) : -1;
-            int value = low >= 0 ? high * 16 + low : -1;
-            bad |= !is_unreserved(value);
-            c = (char)value;
-            p += low >= 0 ? 2 : 0;
-        }
-        if (n == ROUTE_ARGUMENT_MAX)
-            bad = true;
-        else
+    while (*p != '/' && !is_end(*p)) {
+        char c;
+        good &= next_character(&p, &c) && n < ROUTE_ARGUMENT_MAX;
+        if (good)
             out[n++] = c;
     }
-    if (bad)
+    out[good ? n : 1] = '\0';
+    if (!good)
         out[0] = '%';
-    out[bad ? 1 : n] = '\0';
     *path = p;
     return true;
 }

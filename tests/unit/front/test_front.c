@@ -325,8 +325,7 @@ static void test_slow_requests_are_shut(void **state)
     int content = rig_connect(rig.api_port);
     int silent = rig_connect(rig.api_port);
     rig_say(header, "GET /upcheck HTTP/1.1\r\nHost: loc");
-    rig_send(content, "POST /upcheck HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab",
-             66);
+    rig_say(content, "POST /upcheck HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab");
     assert_true(rig_is_closed(header, 10000));
     assert_true(rig_is_closed(content, 10000));
     assert_true(rig_is_closed(silent, 10000));

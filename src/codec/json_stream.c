@@ -149,25 +149,33 @@ static cc_err escape(struct json_stream *s)
 }
 
 /* The rest of a character that began with `lead`. */
+/* One row of Unicode's table of well-formed sequences: leads, how many bytes follow, and what the first may be. */
+static const struct utf8_row {
+    int lead_from, lead_to, more, first_from, first_to;
+} utf8_rows[] = {
+    {0xc2, 0xdf, 1, 0x80, 0xbf}, {0xe0, 0xe0, 2, 0xa0, 0xbf}, {0xe1, 0xec, 2, 0x80, 0xbf},
+    {0xed, 0xed, 2, 0x80, 0x9f}, {0xee, 0xef, 2, 0x80, 0xbf}, {0xf0, 0xf0, 3, 0x90, 0xbf},
+    {0xf1, 0xf3, 3, 0x80, 0xbf}, {0xf4, 0xf4, 3, 0x80, 0x8f},
+};
+
+static const struct utf8_row *utf8_row_of(int lead)
+{
+    for (size_t i = 0; i < ARRAY_LEN(utf8_rows); i++)
+        if (lead >= utf8_rows[i].lead_from && lead <= utf8_rows[i].lead_to)
+            return &utf8_rows[i];
+    return NULL;
+}
+
 static cc_err utf8_rest(struct json_stream *s, int lead)
 {
-    int more = lead >= 0xc2 && lead <= 0xdf ? 1 : lead >= 0xe0 && lead <= 0xef ? 2 : 3;
-    if (lead < 0xc2 || lead > 0xf4)
+    const struct utf8_row *row = utf8_row_of(lead);
+    if (!row)
         return CC_FAIL(JSON_UTF8, "invalid byte");
     CC_TRY(put(s, lead));
-    for (int i = 0; i < more; i++) {
+    for (int i = 0; i < row->more; i++) {
         int c;
         CC_TRY(take(s, &c));
-        int from = 0x80, to = 0xbf;
-        if (i == 0 && lead == 0xe0)
-            from = 0xa0;
-        else if (i == 0 && lead == 0xed)
-            to = 0x9f;
-        else if (i == 0 && lead == 0xf0)
-            from = 0x90;
-        else if (i == 0 && lead == 0xf4)
-            to = 0x8f;
-        if (c < from || c > to)
+        if (c < (i ? 0x80 : row->first_from) || c > (i ? 0xbf : row->first_to))
             return CC_FAIL(JSON_UTF8, "invalid sequence");
         CC_TRY(put(s, c));
     }

@@ -3,24 +3,27 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/num.h"
 
 #include "slash/sqlite_history.h"
 
 /* Not the database file: SQLite's own POSIX locks vanish when any descriptor of that file is closed. */
 static int read_pid(int fd)
 {
-    char text[16] = {0};
-    if (pread(fd, text, sizeof text - 1, 0) <= 0)
+    char text[16];
+    ssize_t n = pread(fd, text, sizeof text, 0);
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    uint64_t pid = 0;
+    if (n <= 0 || u64_parse(span_of(text, (size_t)n), &pid).code || pid > INT_MAX)
         return 0;
-    long pid = strtol(text, NULL, 10);
-    return pid > 0 && pid <= INT_MAX ? (int)pid : 0;
+    return (int)pid;
 }
 
 static cc_err write_pid(int fd)

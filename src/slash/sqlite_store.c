@@ -30,7 +30,7 @@ void sqlite_history_free(struct sqlite_history *h)
     slash_index_release(&h->index);
     cc_free(h->records.blocks);
     cc_free(h->records.attestations);
-    free(h->path);
+    cc_free(h->path);
     cc_free(h);
 }
 

@@ -1,5 +1,6 @@
 #include "state/head.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -67,8 +68,8 @@ void state_head_digest(struct span head, uint8_t ret_digest[static SHA256_SIZE])
 static cc_err blame(struct state_fault *fault, const char *what, const char *kind, const char *name)
 {
     fault->what = what;
-    (void)strncpy(fault->kind, kind, sizeof fault->kind - 1);
-    (void)strncpy(fault->name, name, sizeof fault->name - 1);
+    (void)snprintf(fault->kind, sizeof fault->kind, "%s", kind);
+    (void)snprintf(fault->name, sizeof fault->name, "%s", name);
     return CC_FAIL(TAMPERED, what);
 }
 

@@ -87,8 +87,8 @@ static bool pubkey_fits(const struct k_keystore *k, const struct bls_secret *sec
 }
 
 CC_SENSITIVE CC_ERR keystore_decrypt(struct keystore_gate *gate,
-                                  const struct k_keystore *keystore,
-                                  struct bls_secret *ret_secret)
+                                     const struct k_keystore *keystore,
+                                     struct bls_secret *ret_secret)
 {
     WIPED32 struct secret32 key;
     WIPED32 struct secret32 plain;

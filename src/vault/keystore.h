@@ -29,7 +29,7 @@ void keystore_gate_destroy(struct keystore_gate *gate);
 
 /* *ret_secret is zero on an error. */
 CC_ERR keystore_decrypt(struct keystore_gate *gate,
-                     const struct k_keystore *keystore,
-                     struct bls_secret *ret_secret);
+                        const struct k_keystore *keystore,
+                        struct bls_secret *ret_secret);
 
 #endif

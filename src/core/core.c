@@ -35,6 +35,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -280,6 +281,9 @@ CC_ERR core_main(const struct room_context *room)
     core->vault_fd = -1;
     core->front_fd = -1;
     (void)umask(077);
+    /* A door that has ended is an error of the write, never the end of this room. */
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
     attach_metrics();
     cc_err err = run(core);
     if (core->serving)

@@ -201,7 +201,7 @@ static cc_err open_state(const struct paths *paths, struct stores *stores)
             KV_STR("name", fault.name), KV_STR("path", paths->state), KV_ERR(err),
             KV_STR(
                 "hint",
-                "run `containment-chamber init` for a new chamber, or restore the data directory"));
+                "if there never was a chamber here, run `containment-chamber init`; else restore the data directory"));
     return err;
 }
 

@@ -98,6 +98,14 @@ void front_link_drop(struct front_link *link)
     drop_lock(link);
 }
 
+bool front_link_waits(struct front_link *link, uint32_t epoch)
+{
+    take_lock(link);
+    bool waits = link->now.fd >= 0 && !link->shut && link->now.epoch == epoch;
+    drop_lock(link);
+    return waits;
+}
+
 static int lease(struct front_link *link, uint32_t epoch, uint32_t *ret_life)
 {
     int fd = -1;
@@ -153,9 +161,12 @@ static void send_batch(struct front_link *link, struct pending_list *list, struc
 {
     struct pending *row = NULL;
     uint32_t epoch = list->head->front_epoch;
+    bool waits = front_link_waits(link, epoch);
     size_t n = 0;
     while (list->head && list->head->front_epoch == epoch && (row = pending_list_shift(list))) {
-        report_answer(&row->outcome, &row->outcome.message.pubkey, &row->answer, row->arrived_ns);
+        if (waits)
+            report_answer(&row->outcome, &row->outcome.message.pubkey, &row->answer,
+                          row->arrived_ns);
         items[n++] = row->answer;
         pending_give(link->table, row);
     }

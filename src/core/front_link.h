@@ -43,6 +43,8 @@ CC_ERR front_link_send(struct front_link *link,
                        const void *items,
                        size_t size,
                        size_t n);
+/* False when nobody waits any more for what was asked at the door of `epoch`. */
+bool front_link_waits(struct front_link *link, uint32_t epoch);
 /* Queues rows whose `answer` is set; they go back to the table. */
 void front_link_answer(struct front_link *link, struct pending_list *list);
 

@@ -186,6 +186,19 @@ CC_ERR stores_create(const struct config *config, struct vault_call *vault, stru
 
 /* --- start --------------------------------------------------------------------------------------------- */
 
+/* Nothing at all is not tampering: nobody has run `init` here. */
+static cc_err check_made(const struct paths *paths)
+{
+    struct stat st;
+    if (lstat(paths->pin, &st) == 0 || lstat(paths->state, &st) == 0 ||
+        lstat(paths->seen, &st) == 0 || lstat(paths->history, &st) == 0)
+        return CC_OK;
+    log_error(
+        "there is no chamber here: run `containment-chamber init` with this configuration first",
+        KV_STR("path", paths->state));
+    return CC_FAIL(CHAMBER_MISSING, NULL);
+}
+
 static cc_err open_state(const struct paths *paths, struct stores *stores)
 {
     struct state_pin pin;
@@ -196,12 +209,10 @@ static cc_err open_state(const struct paths *paths, struct stores *stores)
     if (!err.code)
         err = state_open(stores->state, &pin, paths->seen, &fault);
     if (err.code)
-        log_error(
-            "the state store is refused", KV_STR("fault", fault.what), KV_STR("kind", fault.kind),
-            KV_STR("name", fault.name), KV_STR("path", paths->state), KV_ERR(err),
-            KV_STR(
-                "hint",
-                "if there never was a chamber here, run `containment-chamber init`; else restore the data directory"));
+        log_error("the state store is refused", KV_STR("fault", fault.what),
+                  KV_STR("kind", fault.kind), KV_STR("name", fault.name),
+                  KV_STR("path", paths->state), KV_ERR(err),
+                  KV_STR("hint", "restore the data directory from its backup"));
     return err;
 }
 
@@ -322,6 +333,7 @@ CC_ERR stores_open(const struct config *config, struct vault_call *vault, struct
     struct paths paths;
     struct slash_status status = {0};
     CC_TRY(find_paths(config, &paths));
+    CC_TRY(check_made(&paths));
     CC_TRY(open_state(&paths, stores));
     CC_TRY(read_records(stores));
     cc_err err = vault_call_open(vault, &stores->chamber);

@@ -13,10 +13,16 @@
 #include "core/report.h"
 #include "core/test_point.h"
 
+/* What may be with the vault for each of its threads: enough that none is idle and one hash serves many, little enough
+ * (some 20 ms) that a block does not wait long behind it.
+ */
 enum {
-    CLAIMS_PER_MESSAGE = DOOR_FIT(sizeof(struct b_sign)),
-    SEND_MAX = 1024,
+    WINDOW_PER_THREAD = 64,
+    THREADS_MAX = 256
 };
+
+_Static_assert(WINDOW_PER_THREAD <= DOOR_FIT(sizeof(struct b_sign)),
+               "a thread's share is one message");
 
 struct vault_client {
     int fd;
@@ -27,10 +33,13 @@ struct vault_client {
     struct pending_queue waiting;
     pthread_t sender;
     pthread_t receiver;
-    struct b_sign *outgoing;       /* the sender's: SEND_MAX */
+    struct b_sign *outgoing;       /* the sender's: a whole window */
     struct door_message *incoming; /* the receiver's */
     atomic_bool up;
     atomic_bool sealed;
+    pthread_mutex_t window_lock; /* guards in_vault */
+    pthread_cond_t window_moved;
+    size_t in_vault;
 };
 
 bool vault_client_is_up(const struct vault_client *client)
@@ -48,11 +57,43 @@ void vault_client_sign(struct vault_client *client, struct pending_list *list)
     pending_queue_put(&client->waiting, list);
 }
 
-static void answer_closed(struct vault_client *client, struct pending_list *list)
+static void
+answer_with(struct vault_client *client, struct pending_list *list, enum error_code error)
 {
     for (struct pending *row = list->head; row; row = row->next)
-        row->answer.error = ERROR_DOOR_CLOSED;
+        row->answer.error = error;
     front_link_answer(client->link, list);
+}
+
+static size_t window_of(const struct vault_client *client)
+{
+    return (size_t)client->threads * WINDOW_PER_THREAD;
+}
+
+static void window_give(struct vault_client *client, size_t n)
+{
+    cc_assert(pthread_mutex_lock(&client->window_lock) == 0);
+    client->in_vault -= n;
+    (void)pthread_cond_signal(&client->window_moved);
+    cc_assert(pthread_mutex_unlock(&client->window_lock) == 0);
+}
+
+static void window_use(struct vault_client *client, size_t n)
+{
+    cc_assert(pthread_mutex_lock(&client->window_lock) == 0);
+    client->in_vault += n;
+    cc_assert(pthread_mutex_unlock(&client->window_lock) == 0);
+}
+
+/* Waits until there is room; a vault that is gone gives all of it back. */
+static size_t window_room(struct vault_client *client)
+{
+    cc_assert(pthread_mutex_lock(&client->window_lock) == 0);
+    while (client->in_vault >= window_of(client))
+        (void)pthread_cond_wait(&client->window_moved, &client->window_lock);
+    size_t room = window_of(client) - client->in_vault;
+    cc_assert(pthread_mutex_unlock(&client->window_lock) == 0);
+    return room;
 }
 
 /* --- the sender ------------------------------------------------------------------------------------ */
@@ -73,7 +114,6 @@ static size_t build(struct vault_client *client, const struct pending_list *list
 static void send_claims(struct vault_client *client, size_t n)
 {
     size_t each = (n + client->threads - 1) / client->threads;
-    each = (size_t)u64_min(each, CLAIMS_PER_MESSAGE);
     for (size_t at = 0; at < n; at += each) {
         size_t count = (size_t)u64_min(each, n - at);
         cc_err err = door_send(client->fd, client->life, B_SIGN, &client->outgoing[at],
@@ -87,19 +127,36 @@ static void send_claims(struct vault_client *client, size_t n)
     test_point_pass(TEST_POINT_TO_VAULT);
 }
 
+/* What a front that is gone had asked for is not signed any more. */
+static void drop_orphans(struct vault_client *client, struct pending_list *list)
+{
+    struct pending_list orphans = {0};
+    struct pending_list wanted = {0};
+    struct pending *row = NULL;
+    while ((row = pending_list_shift(list)))
+        pending_list_add(front_link_waits(client->link, row->front_epoch) ? &wanted : &orphans,
+                         row);
+    *list = wanted;
+    answer_with(client, &orphans, ERROR_DOOR_CLOSED);
+}
+
 static void *sender_thread(void *argument)
 {
     struct vault_client *client = argument;
     struct pending_list list;
-    while (pending_queue_take(&client->waiting, SEND_MAX, 0, &list)) {
+    while (pending_queue_take(&client->waiting, window_room(client), 0, &list)) {
+        drop_orphans(client, &list);
         if (!list.head)
             continue;
         /* Built before they are marked: a marked row belongs to the receiver. */
         size_t n = build(client, &list);
-        if (pending_to_vault(client->table, &list))
+        window_use(client, n);
+        if (pending_to_vault(client->table, &list)) {
             send_claims(client, n);
-        else
-            answer_closed(client, &list);
+        } else {
+            window_give(client, n);
+            answer_with(client, &list, ERROR_DOOR_CLOSED);
+        }
     }
     return NULL;
 }
@@ -146,6 +203,7 @@ static void take_signed(struct vault_client *client, const struct door_message *
         pending_list_add(&answered, row);
     }
     test_point_pass(TEST_POINT_SIGNED);
+    window_give(client, answered.count);
     front_link_answer(client->link, &answered);
 }
 
@@ -188,7 +246,8 @@ static void *receiver_thread(void *argument)
         log_error("the door to the vault failed", KV_ERR(err));
     (void)shutdown(client->fd, SHUT_RDWR);
     struct pending_list left = pending_vault_gone(client->table);
-    answer_closed(client, &left);
+    window_give(client, left.count);
+    answer_with(client, &left, ERROR_DOOR_CLOSED);
     return NULL;
 }
 
@@ -212,6 +271,8 @@ vault_client_remove(struct vault_client *client, const struct registry_key *keys
 static void release(struct vault_client *client)
 {
     pending_queue_release(&client->waiting);
+    (void)pthread_cond_destroy(&client->window_moved);
+    (void)pthread_mutex_destroy(&client->window_lock);
     cc_free(client->outgoing);
     cc_free(client->incoming);
     cc_free(client);
@@ -228,12 +289,14 @@ CC_ERR vault_client_start(int fd,
     if (!client)
         return CC_FAIL(NO_MEMORY, NULL);
     pending_queue_init(&client->waiting);
+    cc_assert(pthread_mutex_init(&client->window_lock, NULL) == 0);
+    cc_assert(pthread_cond_init(&client->window_moved, NULL) == 0);
     client->fd = fd;
     client->life = life;
-    client->threads = vault_threads ? vault_threads : 1;
+    client->threads = (uint32_t)u64_max(1, u64_min(vault_threads, THREADS_MAX));
     client->table = table;
     client->link = link;
-    client->outgoing = cc_alloc_array(SEND_MAX, sizeof *client->outgoing);
+    client->outgoing = cc_alloc_array(window_of(client), sizeof *client->outgoing);
     client->incoming = cc_alloc(sizeof *client->incoming);
     atomic_init(&client->up, true);
     if (!client->outgoing || !client->incoming) {

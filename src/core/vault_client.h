@@ -3,7 +3,8 @@
  * WHAT      A sender that turns all that waits into messages (one for each vault thread, where there is enough), and a
  *           receiver that finds the request of each answer.
  * PROMISE   Nothing is released whose root is not the one computed here. The vault gone: every request that is with it,
- *           and each later one, is answered DOOR_CLOSED. Each row is answered exactly once.
+ *           and each later one, is answered DOOR_CLOSED. Each row is answered exactly once. Only a window of claims is
+ *           with the vault at a time, so that a block overtakes what waits here.
  * THREADS   Own sender and receiver; sign() and remove() from any.
  * OWNERSHIP Borrows descriptor, table and link; owns the rows given to it until they are answered.
  * ERRORS    DOOR_CLOSED.

@@ -146,6 +146,20 @@ static void commit(struct writer *writer, struct pending_list *list)
     pass_on(writer, list);
 }
 
+/* What a front that is gone had asked for need not be recorded: it will not be signed. */
+static void drop_orphans(struct writer *writer, struct pending_list *list)
+{
+    struct pending_list orphans = {0};
+    struct pending_list wanted = {0};
+    struct pending *row = NULL;
+    while ((row = pending_list_shift(list)))
+        pending_list_add(
+            front_link_waits(writer->settings.link, row->front_epoch) ? &wanted : &orphans, row);
+    *list = wanted;
+    if (orphans.head)
+        fail_batch(writer, &orphans, CC_FAIL(DOOR_CLOSED, "the front that asked is gone"));
+}
+
 /* One transaction's worth; true when there may be more. A failure leaves the keys waiting, and the next round tries
  * again.
  */
@@ -230,6 +244,7 @@ static void *writer_thread(void *argument)
     while (pending_queue_take(&writer->queue, writer->settings.batch_max, wait_until(writer, more),
                               &list)) {
         more = false;
+        drop_orphans(writer, &list);
         if (list.head) {
             commit(writer, &list);
             writer->upkeep = true;

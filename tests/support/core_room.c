@@ -180,6 +180,19 @@ int core_room_stop_core(struct core_room *room)
     return exit_of(core_room_wait(room));
 }
 
+void core_room_freeze_vault(struct core_room *room)
+{
+    int status = 0;
+    assert_int_equal(kill(room->vault.pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(room->vault.pid, &status, WUNTRACED), room->vault.pid);
+    assert_true(WIFSTOPPED(status));
+}
+
+void core_room_thaw_vault(struct core_room *room)
+{
+    assert_int_equal(kill(room->vault.pid, SIGCONT), 0);
+}
+
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
     (void)st;
@@ -192,8 +205,10 @@ void core_room_remove(struct core_room *room)
 {
     if (room->pid)
         core_room_kill(room);
-    if (room->vault.control >= 0)
+    if (room->vault.control >= 0) {
+        core_room_thaw_vault(room); /* a failed test may have left it frozen */
         (void)vault_room_stop(&room->vault);
+    }
     assert_int_equal(nftw(room->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
     free(room->config);
 }

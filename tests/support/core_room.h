@@ -39,6 +39,9 @@ int core_room_start(struct core_room *room);
 /* make, init, vault, core and one load of `keys` keys. */
 void core_room_up(struct core_room *room, unsigned keys);
 void core_room_kill(struct core_room *room);
+/* Stops the vault in its tracks, and lets it go on. */
+void core_room_freeze_vault(struct core_room *room);
+void core_room_thaw_vault(struct core_room *room);
 /* Waits for a core that ends by itself; its wait status. */
 int core_room_wait(struct core_room *room);
 /* Ends the core in an orderly way; its exit status. */

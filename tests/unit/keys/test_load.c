@@ -357,7 +357,7 @@ static void test_every_sort_of_good_file(void **state)
     write_keystore("elsewhere/k14", 14, "p14", 14);
     folder_write_text(&folder, "elsewhere/p", "p14");
     write_description("d14.yaml", "elsewhere/k14", "elsewhere/p");
-    write_keystore("k15.json", 15, "p15", 15); /* named by a description, so no file of its own */
+    write_keystore("k15.json", 15, "p15", 0); /* named by a description, so no file of its own */
     folder_write_text(&folder, "elsewhere/p15", "p15");
     write_description("d15.yaml", folder_at(&folder, "k15.json"), "elsewhere/p15");
     assert_int_equal(symlink("elsewhere/k14", folder_at(&folder, "link.json")), 0);

@@ -113,10 +113,10 @@ static void reset_signals(void)
 
 static cc_err become(const struct child_maker *maker,
                      enum room room,
-                     const int sources[static ROOM_FD_FIRST_FREE])
+                     const int sources[static ROOM_FD_FIRST_FREE],
+                     char *switch_or_null)
 {
     char name[16];
-    char *switch_or_null = test_switch_for(room);
     char *const argv[] = {(char[]){"containment-chamber"}, (char[]){"room"}, name, switch_or_null,
                           NULL};
     char *const no_environment[] = {NULL};
@@ -167,9 +167,10 @@ CC_ERR child_spawn(const struct child_maker *maker,
         [ROOM_FD_CONTROL] = theirs,
         [ROOM_FD_METRICS] = room == ROOM_CORE ? maker->metrics_write : maker->metrics_read,
     };
+    char *switch_or_null = test_switch_for(room);
     made.pid = fork();
     if (made.pid == 0) {
-        cc_err err = become(maker, room, sources);
+        cc_err err = become(maker, room, sources, switch_or_null);
         log_error("a room could not be started", KV_ERR(err));
         _exit(127);
     }

@@ -348,24 +348,33 @@ static void plan_restart(struct rooms *rooms, const struct child *child)
              KV_NUM("delay_ms", delay));
 }
 
+static bool has_ended_well(int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* An end that nobody asked for. In `init` rooms end when they are done. */
+static void on_unexpected_end(struct rooms *rooms, const struct child *child, int status)
+{
+    if (has_ended_well(status) && (!serves(rooms) || child->room == ROOM_LOADER))
+        return;
+    log_end(child, status);
+    if (child->room != ROOM_LOADER)
+        plan_restart(rooms, child);
+}
+
 static void on_end(struct rooms *rooms, struct child *child, int status)
 {
     enum room room = child->room;
     rooms_on_control(rooms, room); /* why it failed may still lie in the line */
-    bool expected = child->killed_by_us || rooms->stopping;
-    bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (!serves(rooms) && well && room == ROOM_CORE) {
+    if (!serves(rooms) && room == ROOM_CORE && has_ended_well(status)) {
         rooms->state = ROOMS_DONE;
         rooms->stopping = true;
-    } else if (room == ROOM_LOADER) {
-        if (!well && !expected)
-            log_end(child, status);
-    } else if (!expected && !(well && !serves(rooms))) {
-        log_end(child, status);
-        plan_restart(rooms, child);
-    }
-    if (expected && rooms->state == ROOMS_SERVING && room != ROOM_LOADER)
+    } else if (!child->killed_by_us && !rooms->stopping) {
+        on_unexpected_end(rooms, child, status);
+    } else if (rooms->state == ROOMS_SERVING && room != ROOM_LOADER) {
         rooms->state = ROOMS_RECOVERING;
+    }
     child_reap(child, &rooms->setup.sink);
     if (room == ROOM_CORE) { /* what was prepared for its life is void */
         rooms->loader_wanted = false;

@@ -5,6 +5,8 @@
 #    include <signal.h>
 #    include <stdatomic.h>
 
+#    include "base/log.h"
+
 static _Atomic(enum test_point) armed;
 static atomic_uint passages_left;
 
@@ -16,8 +18,10 @@ void test_point_arm(enum test_point point, unsigned nth)
 
 void test_point_pass(enum test_point point)
 {
-    if (atomic_load(&armed) == point && atomic_fetch_sub(&passages_left, 1) == 1)
+    if (atomic_load(&armed) == point && atomic_fetch_sub(&passages_left, 1) == 1) {
+        log_warn("test point reached, ending the core");
         (void)raise(SIGKILL);
+    }
 }
 
 #endif

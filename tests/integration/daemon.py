@@ -18,6 +18,8 @@ import signal
 import subprocess
 import time
 
+import messages
+
 SOURCE_DIR = pathlib.Path(__file__).resolve().parent.parent.parent
 ROOMS = ("front", "core", "vault")
 
@@ -102,7 +104,9 @@ class Connection:
 
     def request(self, method, path, body=None, headers=None):
         """(status, headers in lower case, body bytes). A body that isn't bytes is sent as JSON."""
-        sent = {"Content-Type": "application/json"} if body is not None else {}
+        sent = {"Accept": "application/json"}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
         sent.update(headers or {})
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
@@ -170,6 +174,7 @@ class Daemon:
                 "server": {"listen_port": 0},
                 "metrics": {"listen_port": 0},
                 "network": str(network),
+                **({"genesis_validators_root": messages.MINIMAL_GENESIS_ROOT} if network == "minimal" else {}),
                 "key_sources": {"filesystem": {"paths": [str(self.keys_dir)]}},
                 "anti_slashing": {"backend": "sqlite"},
                 "logging": {"level": "debug", "format": "json"},

@@ -120,7 +120,8 @@ def check(daemon, load):
     assert not load.strange, load.strange[:5]
     assert load.released
     assert slashable_pairs(load.released) == []
-    for (pubkey, _), (request, signature) in list(load.released.items())[-40:]:
+    # The vault's own window (vault/floor.h) holds fewer messages than the history: of four keys, these at least.
+    for (pubkey, _), (request, signature) in list(load.released.items())[-10:]:
         status, _, body = daemon.sign(pubkey, request)
         assert (status, json.loads(body).get("signature")) == (200, signature), body
     assert daemon.stop() == 0

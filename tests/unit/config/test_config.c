@@ -230,7 +230,8 @@ static void test_open_operations_must_exist(void **state)
     (void)state;
     loads("auth: { open_operations: ['*', VOLUNTARY_EXIT] }\n");
     loads("auth: { open_operations: [all] }\n");
-    refuses("auth:\n  open_operations: ['*', VOLUNTARY_EXITS]\n", ".yaml:2: auth.open_operations: item 2 is not");
+    refuses("auth:\n  open_operations: ['*', VOLUNTARY_EXITS]\n",
+            ".yaml:2: auth.open_operations: item 2 is not");
 }
 
 static void test_sighup_takes_only_what_is_reloadable(void **state)

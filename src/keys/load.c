@@ -303,8 +303,8 @@ static cc_err run(struct load *load)
     CC_TRY(send_all(load));
     const struct report *r = &load->report;
     log_info("key files read", KV_NUM("files", r->files), KV_NUM("loaded", r->loaded),
-               KV_NUM("failed", r->failed), KV_NUM("duplicates", r->duplicates),
-               KV_NUM("open_to_others", r->open_files));
+             KV_NUM("failed", r->failed), KV_NUM("duplicates", r->duplicates),
+             KV_NUM("open_to_others", r->open_files));
     return CC_OK;
 }
 

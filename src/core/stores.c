@@ -56,17 +56,9 @@ void history_digest(const uint8_t history_id[static 32],
 
 static cc_err apply_overrides(const struct config_text_list *overrides, struct eth_network *network)
 {
-    for (uint32_t i = 0; i < overrides->count; i++) {
-        char line[CONFIG_TEXT_MAX];
-        memcpy(line, overrides->items[i], sizeof line);
-        line[sizeof line - 1] = 0;
-        char *equals = strchr(line, '=');
-        if (!equals)
-            return CC_FAIL(CONFIG, "network_overrides: NAME=VALUE");
-        *equals = 0;
-        CC_TRY(network_override(network, line, equals + 1));
-    }
-    return CC_OK;
+    for (uint32_t i = 0; i < overrides->count && i < CONFIG_LIST_MAX; i++)
+        CC_TRY(network_override_line(network, overrides->items[i]));
+    return network_check(network);
 }
 
 static cc_err load_network(const struct network_config *config, struct stores *stores)

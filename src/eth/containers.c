@@ -31,7 +31,8 @@
 enum {
     MAX_VALIDATORS_PER_COMMITTEE = 2048,
     SYNC_COMMITTEE_SUBNET_COUNT = 4,
-    BYTES_MAX = 256
+    BYTES_MAX = 256,
+    UINT256_DIGITS_MAX = 78
 };
 
 /* A tree of either form, so that what fills it need not know which. */
@@ -104,6 +105,8 @@ static CC_ERR u256_root(struct jval value, struct eth_root *ret_root)
     struct span digits;
     struct eth_root number = {{0}};
     CC_TRY(jval_decimal(value, &digits));
+    if (digits.len > UINT256_DIGITS_MAX)
+        return CC_FAIL(NUMBER_RANGE, "2^256 or more");
     for (size_t i = 0; i < digits.len; i++) {
         unsigned carry = (unsigned)(digits.data[i] - '0');
         for (size_t byte = 0; byte < sizeof(number.bytes); byte++) {

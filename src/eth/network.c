@@ -191,6 +191,19 @@ CC_ERR network_override(struct eth_network *network, const char *key, const char
     return CC_FAIL(CONFIG, "network_overrides: unknown key");
 }
 
+CC_ERR network_override_line(struct eth_network *network, const char *line)
+{
+    char key[256];
+    size_t len = strnlen(line, sizeof(key));
+    const char *equals = memchr(line, '=', len);
+    if (!equals || len == sizeof(key))
+        return CC_FAIL(CONFIG, "network_overrides: NAME=VALUE");
+    memcpy(key, line, len);
+    key[len] = 0;
+    key[equals - line] = 0;
+    return network_override(network, key, key + (equals - line) + 1);
+}
+
 CC_ERR network_check(const struct eth_network *network)
 {
     static const uint64_t size_max = 1 << 16;

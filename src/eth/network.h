@@ -61,6 +61,8 @@ CC_ERR network_load(const char *name_or_path, struct eth_network *ret_network);
 CC_ERR network_parse(struct span text, struct eth_network *ret_network);
 /* Applies one line of `network_overrides`, e.g. ("GLOAS_FORK_EPOCH", "353024"). After the last, network_check(). */
 CC_ERR network_override(struct eth_network *network, const char *key, const char *value);
+/* The same for "GLOAS_FORK_EPOCH=353024", of fewer than 256 characters. */
+CC_ERR network_override_line(struct eth_network *network, const char *line);
 /* CONFIG unless the forks follow one another and the sizes are possible ones. */
 CC_ERR network_check(const struct eth_network *network);
 /* The fork active at `epoch` by the schedule. */

@@ -126,17 +126,9 @@ static cc_err load_network(struct front *f)
 {
     const struct network_config *config = &f->room->config->network;
     CC_TRY(network_load(config->network, &f->network));
-    for (uint32_t i = 0; i < config->overrides.count && i < CONFIG_LIST_MAX; i++) {
-        char line[CONFIG_TEXT_MAX];
-        memcpy(line, config->overrides.items[i], sizeof line);
-        line[sizeof line - 1] = '\0';
-        char *equals = strchr(line, '=');
-        if (!equals)
-            return CC_FAIL(CONFIG, "network_overrides: NAME=value");
-        *equals = '\0';
-        CC_TRY(network_override(&f->network, line, equals + 1));
-    }
-    return CC_OK;
+    for (uint32_t i = 0; i < config->overrides.count && i < CONFIG_LIST_MAX; i++)
+        CC_TRY(network_override_line(&f->network, config->overrides.items[i]));
+    return network_check(&f->network);
 }
 
 static uint32_t thread_count(void)

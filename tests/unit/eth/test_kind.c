@@ -1,5 +1,10 @@
+#include <cJSON.h>
+#include <stdlib.h>
+
+#include "codec/hex.h"
 #include "eth/kind.h"
 #include "support/test.h"
+#include "support/vectors.h"
 
 static void test_every_kind_is_found_by_its_name_in_any_case(void **state)
 {
@@ -62,6 +67,49 @@ static void test_P27_domains_keep_kinds_apart(void **state)
     }
 }
 
+static void test_domain_types_equal_another_clients_table(void **state)
+{
+    (void)state;
+    static const struct {
+        enum eth_kind kind;
+        const char *name;
+    } domains[] = {
+        {KIND_ATTESTATION, "DOMAIN_BEACON_ATTESTER"},
+        {KIND_BLOCK, "DOMAIN_BEACON_PROPOSER"},
+        {KIND_BLOCK_V2, "DOMAIN_BEACON_PROPOSER"},
+        {KIND_RANDAO_REVEAL, "DOMAIN_RANDAO"},
+        {KIND_AGGREGATION_SLOT, "DOMAIN_SELECTION_PROOF"},
+        {KIND_AGGREGATE_AND_PROOF, "DOMAIN_AGGREGATE_AND_PROOF"},
+        {KIND_AGGREGATE_AND_PROOF_V2, "DOMAIN_AGGREGATE_AND_PROOF"},
+        {KIND_SYNC_COMMITTEE_MESSAGE, "DOMAIN_SYNC_COMMITTEE"},
+        {KIND_SYNC_COMMITTEE_SELECTION_PROOF, "DOMAIN_SYNC_COMMITTEE_SELECTION_PROOF"},
+        {KIND_SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF, "DOMAIN_CONTRIBUTION_AND_PROOF"},
+        {KIND_VALIDATOR_REGISTRATION, "DOMAIN_APPLICATION_BUILDER"},
+        {KIND_DEPOSIT, "DOMAIN_DEPOSIT"},
+        {KIND_VOLUNTARY_EXIT, "DOMAIN_VOLUNTARY_EXIT"},
+        {KIND_EXECUTION_PAYLOAD_BID, "DOMAIN_BEACON_BUILDER"},
+        {KIND_EXECUTION_PAYLOAD_ENVELOPE, "DOMAIN_BEACON_BUILDER"},
+        {KIND_PAYLOAD_ATTESTATION_MESSAGE, "DOMAIN_PTC_ATTESTER"},
+        {KIND_PROPOSER_PREFERENCES, "DOMAIN_PROPOSER_PREFERENCES"},
+        {KIND_BUILDER_REQUEST_AUTH, "DOMAIN_BUILDER_REQUEST_AUTH"},
+    };
+    size_t len;
+    assert_int_equal(ARRAY_LEN(domains), KIND_END);
+    if (!vectors_present("consensus-constants", "another client's domain types"))
+        return;
+    char *text = vectors_read("consensus-constants/lodestar-networks.json", &len);
+    cJSON *file = cJSON_Parse(text);
+    const cJSON *table = cJSON_GetObjectItemCaseSensitive(file, "domains");
+    for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
+        char type[11] = "0x";
+        hex_encode(kind_info(domains[i].kind)->domain_type, 4, type + 2);
+        assert_string_equal(cJSON_GetObjectItemCaseSensitive(table, domains[i].name)->valuestring,
+                            type);
+    }
+    cJSON_Delete(file);
+    free(text);
+}
+
 static void test_operations_share_names(void **state)
 {
     (void)state;
@@ -78,6 +126,7 @@ int main(void)
         cmocka_unit_test(test_other_names_of_clients),
         cmocka_unit_test(test_unknown_names_are_refused),
         cmocka_unit_test(test_P27_domains_keep_kinds_apart),
+        cmocka_unit_test(test_domain_types_equal_another_clients_table),
         cmocka_unit_test(test_operations_share_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

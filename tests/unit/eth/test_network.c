@@ -109,6 +109,21 @@ static void test_overrides(void **state)
                          ERROR_CONFIG);
 }
 
+static void test_override_lines(void **state)
+{
+    (void)state;
+    struct eth_network network;
+    char long_line[300] = "GLOAS_FORK_EPOCH=";
+    assert_int_equal(network_load("mainnet", &network).code, 0);
+    assert_int_equal(network_override_line(&network, "GLOAS_FORK_EPOCH=7").code, 0);
+    assert_int_equal(network.forks[FORK_GLOAS].epoch, 7);
+    assert_int_equal(network_override_line(&network, "GLOAS_FORK_EPOCH").code, ERROR_CONFIG);
+    assert_int_equal(network_override_line(&network, "=7").code, ERROR_CONFIG);
+    assert_int_equal(network_override_line(&network, "").code, ERROR_CONFIG);
+    memset(long_line + strlen(long_line), '0', 280);
+    assert_int_equal(network_override_line(&network, long_line).code, ERROR_CONFIG);
+}
+
 static void test_file_of_a_small_network(void **state)
 {
     (void)state;
@@ -274,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_fork_at),
         cmocka_unit_test(test_fork_names),
         cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_override_lines),
         cmocka_unit_test(test_file_of_a_small_network),
         cmocka_unit_test(test_file_refusals),
         cmocka_unit_test(test_files_count_as_production),

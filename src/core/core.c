@@ -187,6 +187,12 @@ static cc_err init(struct core *core, struct vault_call *vault)
 
 /* --- serve ----------------------------------------------------------------------------------------------- */
 
+/* noop promises nothing, so it has no clock rule either. */
+static uint64_t max_future_epochs(const struct anti_slashing_config *config)
+{
+    return config->backend == HISTORY_NOOP ? UINT64_MAX : config->max_future_epochs;
+}
+
 static cc_err start(struct core *core, struct vault_call *vault)
 {
     CC_TRY(stores_open(core->room->config, vault, &core->stores));
@@ -202,7 +208,7 @@ static cc_err start(struct core *core, struct vault_call *vault)
                   .network = &core->stores.network,
                   .has_genesis_validators_root = core->stores.has_genesis_validators_root,
                   .genesis_validators_root = core->stores.genesis_validators_root,
-                  .max_future_epochs = core->room->config->anti_slashing.max_future_epochs},
+                  .max_future_epochs = max_future_epochs(&core->room->config->anti_slashing)},
         .held = core->held,
         .held_count = core->held_count,
     };

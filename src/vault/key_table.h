@@ -25,6 +25,8 @@ struct key_table;
 
 CC_ERR key_table_new(struct arena *arena, uint32_t max_keys, struct key_table **ret_table);
 void key_table_free(struct key_table *table);
+/* For anti_slashing.backend noop, which promises nothing: floors are no longer asked. Before any thread uses the table. */
+void key_table_drop_floors(struct key_table *table);
 
 /* Loads a key; *ret_existed when it was loaded already (then the handle is the one it had). */
 CC_ERR key_table_add(struct key_table *table,

@@ -35,7 +35,7 @@ def build_dir():
     raise RuntimeError("no build: set CC_BUILD_DIR")
 
 
-def test_binary():
+def testing_binary():
     """The binary with test switches."""
     return build_dir() / "bin/containment-chamber"
 
@@ -160,7 +160,7 @@ class Daemon:
         self.keys_dir = self.path / "keys"
         self.config_path = self.path / "config.yaml"
         self.log_path = self.path / "log.txt"
-        self.binary = pathlib.Path(binary or release_binary() or test_binary())
+        self.binary = pathlib.Path(binary or release_binary() or testing_binary())
         self.environment = {"PATH": "/usr/bin:/bin", **(environment or {})}
         self.process = None
         self.http_port = self.metrics_port = None
@@ -260,8 +260,8 @@ class Daemon:
         return True
 
     def wait_ready(self, seconds=30):
-        """Waits until /healthcheck says that a signature would succeed now."""
-        wait_for("/healthcheck 200", lambda: self.alive() and self.status_of("/healthcheck") == 200, seconds)
+        """Waits until every key is loaded and a signature would succeed now."""
+        wait_for("/readyz 200", lambda: self.alive() and self.status_of("/readyz") == 200, seconds)
 
     def stop(self, seconds=45):
         """SIGTERM; returns the exit code."""

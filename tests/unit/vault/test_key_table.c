@@ -142,6 +142,17 @@ static void test_C9_P16_a_floor_outlives_its_key(void **state)
     assert_int_equal(vote(handle, 1, 9, 1).code, ERROR_KEY_UNKNOWN);
 }
 
+static void test_dropped_floors_still_want_the_right_handle(void **state)
+{
+    (void)state;
+    const struct key_handle one = add(1);
+    const struct key_handle two = add(2);
+    key_table_drop_floors(table);
+    assert_int_equal(vote(one, 1, 9, 1).code, 0);
+    assert_int_equal(vote(one, 1, 9, 2).code, 0);
+    assert_int_equal(vote(two, 1, 9, 1).code, ERROR_KEY_UNKNOWN);
+}
+
 static void test_lists_all_in_pieces(void **state)
 {
     (void)state;
@@ -219,6 +230,7 @@ int main(void)
         CASE(test_signs_with_the_key_of_the_handle),
         CASE(test_C9_a_wrong_or_stale_handle_signs_nothing),
         CASE(test_C9_P16_a_floor_outlives_its_key),
+        CASE(test_dropped_floors_still_want_the_right_handle),
         CASE(test_lists_all_in_pieces),
         CASE(test_a_full_table_refuses_and_forgets_nothing),
         CASE(test_seal_wipes_all_and_latches),

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -190,6 +191,12 @@ void child_kill(struct child *child)
         return;
     child->killed_by_us = true;
     (void)kill(child->pid, SIGKILL);
+}
+
+void child_hang_up(struct child *child)
+{
+    if (child->pid > 0 && child->control >= 0)
+        (void)shutdown(child->control, SHUT_WR);
 }
 
 void child_tell(struct child *child, enum control_type type, uint32_t life, uint64_t value, int fd)

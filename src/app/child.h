@@ -47,6 +47,8 @@ CC_ERR child_spawn(const struct child_maker *maker,
 /* Sends without blocking; a room that does not read its line is killed. */
 void child_tell(struct child *child, enum control_type type, uint32_t life, uint64_t value, int fd);
 void child_kill(struct child *child);
+/* Tells a room that no order will follow: it closes what it has open and ends. It can still be heard. */
+void child_hang_up(struct child *child);
 /* True when a message was there. False: none now, or the line is closed. */
 bool child_hear(struct child *child, struct control *ret_message);
 /* After the process has ended: empties the log and closes. */

@@ -156,6 +156,7 @@ static void on_stop(struct supervisor *s)
 static void end_room(struct supervisor *s, enum room room, enum phase phase, uint64_t in_ms)
 {
     rooms_tell(&s->rooms, room, CONTROL_DRAIN, 0);
+    child_hang_up(&s->rooms.children[room]);
     enter(s, phase, in_ms);
 }
 

@@ -171,7 +171,7 @@ class Daemon:
         self.config = merge(
             {
                 "data_dir": str(self.data_dir),
-                "server": {"listen_port": 0},
+                "server": {"listen_port": 0, "drain_seconds": 1},
                 "metrics": {"listen_port": 0},
                 "network": str(network),
                 **({"genesis_validators_root": messages.MINIMAL_GENESIS_ROOT} if network == "minimal" else {}),

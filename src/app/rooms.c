@@ -372,7 +372,7 @@ static void on_end(struct rooms *rooms, struct child *child, int status)
         rooms->stopping = true;
     } else if (!child->killed_by_us && !rooms->stopping) {
         on_unexpected_end(rooms, child, status);
-    } else if (rooms->state == ROOMS_SERVING && room != ROOM_LOADER) {
+    } else if (rooms->state == ROOMS_SERVING && room != ROOM_LOADER && !rooms->stopping) {
         rooms->state = ROOMS_RECOVERING;
     }
     child_reap(child, &rooms->setup.sink);

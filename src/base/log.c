@@ -171,6 +171,15 @@ static cc_err quote(struct buf *out, struct span s)
     return buf_append(out, "\"", 1);
 }
 
+/* Our messages are constants; a captured room's may be anything, such as a terminal's orders. */
+static bool is_printable(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] < 0x20 || s.data[i] >= 0x7f)
+            return false;
+    return true;
+}
+
 static cc_err put_pair(struct buf *out, bool json, struct span key, struct span value)
 {
     CC_TRY(buf_printf(out, json ? ",\"%.*s\":" : " %.*s=", (int)key.len, (const char *)key.data));
@@ -228,7 +237,8 @@ log_format(struct buf *out, bool json, const char *room, uint64_t wall_ms, struc
     if (!err.code)
         err = put_head(out, json, room, wall_ms, level);
     if (!err.code)
-        err = json ? quote(out, message) : buf_append(out, message.data, message.len);
+        err = json || !is_printable(message) ? quote(out, message)
+                                             : buf_append(out, message.data, message.len);
     if (!err.code)
         err = format_fields(out, json, rest);
     if (error_is(err, ERROR_MALFORMED)) {

@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "config/config_table.h"
+#include "support/snapshot.h"
 #include "support/test.h"
 
 static struct config config;
@@ -377,6 +378,42 @@ static void test_dump_and_example_load_again(void **state)
     assert_memory_equal(&config, &before, sizeof config);
 }
 
+/* docs/config.md is made by `containment-chamber config document`. */
+static void test_the_documentation_is_what_the_table_says(void **state)
+{
+    (void)state;
+    CC_CLEANUP(buf_release) struct buf text = buf_init(1 << 18);
+    assert_int_equal(config_document(&text).code, 0);
+    snapshot_check("docs/config.md", &text);
+}
+
+static bool flag_is(const char *flag, const char *path)
+{
+    const char *found = config_path_of_flag(span_str(flag));
+    return path ? found && strcmp(found, path) == 0 : found == NULL;
+}
+
+static void test_each_option_has_its_flag(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < config_row_count; i++) {
+        char flag[128];
+        (void)snprintf(flag, sizeof flag, "%s", config_rows[i].path);
+        for (char *at = flag; *at; at++)
+            if (*at == '.' || *at == '_')
+                *at = '-';
+        assert_true(flag_is(flag, config_rows[i].path));
+    }
+    assert_true(flag_is("anti-slashing-sqlite-path", "anti_slashing.path"));
+    assert_true(flag_is("tls-mode", "tls"));
+    assert_true(flag_is("signer-state-backend", "signer_state"));
+    assert_true(flag_is("", NULL));
+    assert_true(flag_is("server", NULL));
+    assert_true(flag_is("server-listen-ports", NULL));
+    assert_true(flag_is("server.listen_port", NULL));
+    assert_true(flag_is("tlsmode", NULL));
+}
+
 static int release(void **state)
 {
     (void)state;
@@ -406,6 +443,8 @@ int main(void)
         cmocka_unit_test(test_P1_no_option_weakens_durability),
         cmocka_unit_test(test_each_row_is_documented_and_its_default_is_in_range),
         cmocka_unit_test(test_dump_and_example_load_again),
+        cmocka_unit_test(test_the_documentation_is_what_the_table_says),
+        cmocka_unit_test(test_each_option_has_its_flag),
     };
     return cmocka_run_group_tests(tests, NULL, release);
 }

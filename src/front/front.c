@@ -10,6 +10,7 @@
  */
 #include "front/front.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 
 enum {
     TICK_MS = 100,
+    ALLOCATOR_ARENAS = 4,
     ACCEPT_WHILE_DRAINING_MS = 5000, /* until load balancers have noticed */
     LAST_ANSWERS_MS = 500            /* after the core is gone */
 };
@@ -240,6 +242,10 @@ CC_ERR front_main(const struct room_context *room)
 {
     struct front f = {
         .room = room, .door = -1, .exchange = {.fd = -1}, .listeners = {-1, -1, -1, -1}};
+    /* Without a given number the allocator asks for the processors when a thread first needs memory: a system call that
+     * nobody expects after lock().
+     */
+    (void)mallopt(M_ARENA_MAX, ALLOCATOR_ARENAS);
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     if (sigaction(SIGPIPE, &ignore, NULL) != 0)
         return CC_FAIL(SYSTEM, "sigaction");

@@ -174,6 +174,13 @@ static bool is_full(struct http *h)
     return full;
 }
 
+/* Out of descriptors or memory, the listener stays readable: a moment's rest instead of a busy loop. */
+static void rest_when_out_of(int error)
+{
+    if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS)
+        (void)poll(NULL, 0, 20);
+}
+
 /* Probes and metrics have their own spare tickets; the API waits in the kernel's queue while all places are taken. */
 static void accept_some(struct http *h, enum listener kind)
 {
@@ -184,8 +191,10 @@ static void accept_some(struct http *h, enum listener kind)
             return;
         int fd = accept4(h->listeners[kind], (struct sockaddr *)&addr, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
+        if (fd < 0) {
+            rest_when_out_of(errno);
             return;
+        }
         if (len < sizeof addr.ss_family)
             addr.ss_family = AF_UNIX;
         adopt(h, fd, kind, &addr, len < sizeof(struct sockaddr) ? sizeof(struct sockaddr) : len);

@@ -58,7 +58,7 @@ static enum config_room part_of(enum room room)
     case ROOM_END:
         break;
     }
-    cc_assert(!"no such room");
+    cc_assert(false); /* no such room */
     return CONFIG_FOR_FRONT;
 }
 

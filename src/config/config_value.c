@@ -268,7 +268,7 @@ CC_ERR config_value_text(const struct config *config, const struct config_row *r
     case CONFIG_TEXTS:
     case CONFIG_PATHS:
     case CONFIG_MAP:
-        cc_assert(!"a list has no single text");
+        cc_assert(false); /* a list has no single text */
     }
     return CC_OK;
 }

@@ -8,7 +8,9 @@
  * The child exits with what `body` returns.
  */
 int child_run(int (*body)(void *context), void *context);
-/* True when `status` tells of an invalid access: SIGSEGV or SIGBUS, or a sanitizer's report of it. */
+/* True when `status` tells of an invalid access: SIGSEGV or SIGBUS. */
 bool child_faulted(int status);
+/* True in a sanitizer build, which does not lock memory and has stacks of its own; says what is left out there. */
+bool child_sanitized(const char *left_out);
 
 #endif

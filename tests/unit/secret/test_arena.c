@@ -208,8 +208,9 @@ static int look_at_flags(void *context)
 static void test_memory_is_locked_and_not_dumped(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(child_run(look_at_flags, &(bool){i == 1}), 0);
+    assert_int_equal(child_run(look_at_flags, &(bool){false}), 0);
+    if (!child_sanitized("locking of anonymous memory"))
+        assert_int_equal(child_run(look_at_flags, &(bool){true}), 0);
 }
 
 /* Without the right to lock more: an error when the minimum does not fit, less capacity when it does. */
@@ -237,7 +238,8 @@ static int lock_little(void *context)
 static void test_a_low_memlock_limit_is_an_error(void **state)
 {
     (void)state;
-    assert_int_equal(child_run(lock_little, NULL), 0);
+    if (!child_sanitized("limits of locked memory"))
+        assert_int_equal(child_run(lock_little, NULL), 0);
 }
 
 struct marks {

@@ -305,7 +305,7 @@ static void search_core(bool anonymous)
     (void)rmdir(directory);
 }
 
-static void test_C3_a_core_holds_nothing_of_the_arena(void **state)
+static void test_C03_a_core_holds_nothing_of_the_arena(void **state)
 {
     (void)state;
     search_core(false);
@@ -363,7 +363,7 @@ int main(void)
         cmocka_unit_test(test_a_forked_child_sees_no_secret),
         cmocka_unit_test(test_memory_is_locked_and_not_dumped),
         cmocka_unit_test(test_a_low_memlock_limit_is_an_error),
-        cmocka_unit_test(test_C3_a_core_holds_nothing_of_the_arena),
+        cmocka_unit_test(test_C03_a_core_holds_nothing_of_the_arena),
         cmocka_unit_test(test_hardening_takes_effect),
         cmocka_unit_test(test_memlock_is_raised_as_far_as_allowed),
     };

@@ -76,7 +76,7 @@ static bool stack_holds_secret(struct job *job)
     return found;
 }
 
-static void test_C3_no_secret_stays_on_the_stack(void **state)
+static void test_C03_no_secret_stays_on_the_stack(void **state)
 {
     (void)state;
     uint8_t bytes[BLS_SECRET_SIZE];
@@ -128,7 +128,7 @@ static void test_wipe_stack_reaches_below_the_caller(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_C3_no_secret_stays_on_the_stack),
+        cmocka_unit_test(test_C03_no_secret_stays_on_the_stack),
         cmocka_unit_test(test_wipe_stack_reaches_below_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static uint32_t error_of(struct b_sign request)
     return sign(&request, 1)->error;
 }
 
-static void test_C9_conflicting_claims(void **state)
+static void test_C09_conflicting_claims(void **state)
 {
     (void)state;
     assert_int_equal(error_of(vote(10, 20, 1)), 0);
@@ -154,7 +154,7 @@ static void test_C9_conflicting_claims(void **state)
 }
 
 /* One batch is folded in order: of two that conflict only the first is signed. */
-static void test_C9_conflicts_inside_one_batch(void **state)
+static void test_C09_conflicts_inside_one_batch(void **state)
 {
     (void)state;
     const struct b_sign batch[] = {vote(10, 20, 1), vote(10, 20, 2), vote(10, 20, 1),
@@ -169,7 +169,7 @@ static void test_C9_conflicts_inside_one_batch(void **state)
 }
 
 /* The domain's version and genesis root are the core's words: changing them makes another root, not another floor. */
-static void test_C9_another_domain_is_no_way_around(void **state)
+static void test_C09_another_domain_is_no_way_around(void **state)
 {
     (void)state;
     struct b_sign other = vote(10, 20, 1);
@@ -181,7 +181,7 @@ static void test_C9_another_domain_is_no_way_around(void **state)
     assert_int_equal(error_of(other), ERROR_SLASHABLE);
 }
 
-static void test_C9_slashable_domains_need_their_claim(void **state)
+static void test_C09_slashable_domains_need_their_claim(void **state)
 {
     (void)state;
     assert_int_equal(error_of(object((const uint8_t[4]){0, 0, 0, 0})), ERROR_PROTOCOL);
@@ -198,7 +198,7 @@ static void test_C9_slashable_domains_need_their_claim(void **state)
     assert_int_equal(error_of(unknown), ERROR_PROTOCOL);
 }
 
-static void test_C9_handles_of_other_keys_and_times(void **state)
+static void test_C09_handles_of_other_keys_and_times(void **state)
 {
     (void)state;
     uint8_t second[32] = {[31] = 77};
@@ -218,7 +218,7 @@ static void test_C9_handles_of_other_keys_and_times(void **state)
 }
 
 /* Remove the key, have the loader bring it again, ask for what was refused. */
-static void test_C9_loading_a_key_again_forgets_nothing(void **state)
+static void test_C09_loading_a_key_again_forgets_nothing(void **state)
 {
     (void)state;
     assert_int_equal(error_of(vote(10, 20, 1)), 0);
@@ -242,7 +242,7 @@ static uint32_t hello_error(const struct b_hello *hello)
 }
 
 /* A new life of the core has to prove the history before anything is signed, and finds the same floor. */
-static void test_C9_a_new_life_begins_with_the_history(void **state)
+static void test_C09_a_new_life_begins_with_the_history(void **state)
 {
     (void)state;
     assert_int_equal(error_of(vote(10, 20, 1)), 0);
@@ -258,7 +258,7 @@ static void test_C9_a_new_life_begins_with_the_history(void **state)
     assert_int_equal(error_of(vote(10, 20, 1)), 0);
 }
 
-static void test_C9_before_the_chamber_is_open_nothing_is_signed(void **state)
+static void test_C09_before_the_chamber_is_open_nothing_is_signed(void **state)
 {
     (void)state;
     assert_int_equal(error_of(vote(10, 20, 1)), ERROR_IDENTITY);
@@ -269,7 +269,7 @@ static void test_C9_before_the_chamber_is_open_nothing_is_signed(void **state)
     assert_int_equal(((const struct b_proof *)(const void *)answer->items)->len, 0);
 }
 
-static void test_P3_no_proof_for_a_history_of_ones_own(void **state)
+static void test_P03_no_proof_for_a_history_of_ones_own(void **state)
 {
     (void)state;
     for (uint32_t purpose = B_PURPOSE_HISTORY; purpose < 5; purpose++) {
@@ -297,7 +297,7 @@ static void hang_up_after(const void *packet, size_t len)
     assert_int_equal(error_of(vote(10, 20, 2)), ERROR_SLASHABLE);
 }
 
-static void test_C9_malformed_messages(void **state)
+static void test_C09_malformed_messages(void **state)
 {
     (void)state;
     assert_int_equal(error_of(vote(10, 20, 1)), 0);
@@ -333,7 +333,7 @@ static void test_C9_malformed_messages(void **state)
 }
 
 /* Batches of random claims with many conflicts, over several lives; the ledger compares all pairs. */
-static void test_C9_random_batches(void **state)
+static void test_C09_random_batches(void **state)
 {
     (void)state;
     unsigned seed = 97;
@@ -416,7 +416,7 @@ static bool vault_memory_holds(const uint8_t needle[static 32])
     return found;
 }
 
-static void test_C3_no_copy_of_a_key_stays_in_the_vault(void **state)
+static void test_C03_no_copy_of_a_key_stays_in_the_vault(void **state)
 {
     (void)state;
     struct b_sign batch[8];
@@ -436,21 +436,21 @@ static void test_C3_no_copy_of_a_key_stays_in_the_vault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_C9_conflicting_claims),
-        CASE(test_C9_conflicts_inside_one_batch),
-        CASE(test_C9_another_domain_is_no_way_around),
-        CASE(test_C9_slashable_domains_need_their_claim),
-        CASE(test_C9_handles_of_other_keys_and_times),
-        CASE(test_C9_loading_a_key_again_forgets_nothing),
-        CASE(test_C9_a_new_life_begins_with_the_history),
-        cmocka_unit_test_setup_teardown(test_C9_before_the_chamber_is_open_nothing_is_signed,
+        CASE(test_C09_conflicting_claims),
+        CASE(test_C09_conflicts_inside_one_batch),
+        CASE(test_C09_another_domain_is_no_way_around),
+        CASE(test_C09_slashable_domains_need_their_claim),
+        CASE(test_C09_handles_of_other_keys_and_times),
+        CASE(test_C09_loading_a_key_again_forgets_nothing),
+        CASE(test_C09_a_new_life_begins_with_the_history),
+        cmocka_unit_test_setup_teardown(test_C09_before_the_chamber_is_open_nothing_is_signed,
                                         start_closed, stop),
-        CASE(test_P3_no_proof_for_a_history_of_ones_own),
-        CASE(test_C9_malformed_messages),
-        CASE(test_C9_random_batches),
+        CASE(test_P03_no_proof_for_a_history_of_ones_own),
+        CASE(test_C09_malformed_messages),
+        CASE(test_C09_random_batches),
         CASE(test_lists_public_keys_only),
         CASE(test_T25_seal_ends_signing_for_this_life),
-        CASE(test_C3_no_copy_of_a_key_stays_in_the_vault),
+        CASE(test_C03_no_copy_of_a_key_stays_in_the_vault),
     };
     return cmocka_run_group_tests(tests, make_chamber, remove_chamber);
 }

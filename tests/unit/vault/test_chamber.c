@@ -89,7 +89,7 @@ static void test_a_chamber_opens_again(void **state)
 }
 
 /* Every byte of what is stored is bound: one flipped bit anywhere, and it does not open. */
-static void test_T2_a_changed_chamber_does_not_open(void **state)
+static void test_T02_a_changed_chamber_does_not_open(void **state)
 {
     (void)state;
     struct made made = make();
@@ -123,7 +123,7 @@ static void test_a_life_has_one_chamber(void **state)
 }
 
 /* P3, C9: a core that could have an empty history proved would have a way around the real one. */
-static void test_P3_only_init_proves_a_history(void **state)
+static void test_P03_only_init_proves_a_history(void **state)
 {
     (void)state;
     const struct made made = make();
@@ -256,9 +256,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_a_chamber_opens_again),
-        CASE(test_T2_a_changed_chamber_does_not_open),
+        CASE(test_T02_a_changed_chamber_does_not_open),
         CASE(test_a_life_has_one_chamber),
-        CASE(test_P3_only_init_proves_a_history),
+        CASE(test_P03_only_init_proves_a_history),
         CASE(test_a_life_has_one_history),
         CASE(test_T25_sealed_stays_sealed),
         CASE(test_without_its_key_it_stays_closed),

@@ -31,7 +31,7 @@ static enum slash_rule propose(struct floor *f, uint64_t slot, uint8_t root)
     return floor_admit_block(f, &b).rule;
 }
 
-static void test_C9_conflicts_are_refused(void **state)
+static void test_C09_conflicts_are_refused(void **state)
 {
     (void)state;
     struct floor f = {.block_count = 0};
@@ -63,7 +63,7 @@ static void test_refusal_records_nothing(void **state)
     assert_memory_equal(&f, &before, sizeof f);
 }
 
-static void test_C9_what_leaves_the_window_is_refused(void **state)
+static void test_C09_what_leaves_the_window_is_refused(void **state)
 {
     (void)state;
     struct floor f = {.block_count = 0};
@@ -81,7 +81,7 @@ static void test_C9_what_leaves_the_window_is_refused(void **state)
 }
 
 /* A late message goes below a full window: the watermark rises to it, and it is not allowed twice with another root. */
-static void test_C9_late_messages_below_a_full_window(void **state)
+static void test_C09_late_messages_below_a_full_window(void **state)
 {
     (void)state;
     struct floor f = {.block_count = 0};
@@ -122,7 +122,7 @@ static void test_P14_integer_edges(void **state)
 /* Random claims over a small range, so that every kind of conflict is met; everything allowed is compared with
  * everything that was allowed before.
  */
-static void test_C9_random_claims_never_conflict(void **state)
+static void test_C09_random_claims_never_conflict(void **state)
 {
     (void)state;
     unsigned seed = 20240229;
@@ -161,12 +161,12 @@ static void test_C9_random_claims_never_conflict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_C9_conflicts_are_refused),
+        cmocka_unit_test(test_C09_conflicts_are_refused),
         cmocka_unit_test(test_refusal_records_nothing),
-        cmocka_unit_test(test_C9_what_leaves_the_window_is_refused),
-        cmocka_unit_test(test_C9_late_messages_below_a_full_window),
+        cmocka_unit_test(test_C09_what_leaves_the_window_is_refused),
+        cmocka_unit_test(test_C09_late_messages_below_a_full_window),
         cmocka_unit_test(test_P14_integer_edges),
-        cmocka_unit_test(test_C9_random_claims_never_conflict),
+        cmocka_unit_test(test_C09_random_claims_never_conflict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,7 +97,7 @@ static void test_signs_with_the_key_of_the_handle(void **state)
     assert_int_equal(bls_verify(pubkey.bytes, root, signature.bytes).code, 0);
 }
 
-static void test_C9_a_wrong_or_stale_handle_signs_nothing(void **state)
+static void test_C09_a_wrong_or_stale_handle_signs_nothing(void **state)
 {
     (void)state;
     const struct key_handle one = add(1);
@@ -128,7 +128,7 @@ static void test_C9_a_wrong_or_stale_handle_signs_nothing(void **state)
 }
 
 /* Removing and loading a key again would be the way around a floor that forgets. */
-static void test_C9_P16_a_floor_outlives_its_key(void **state)
+static void test_C09_P16_a_floor_outlives_its_key(void **state)
 {
     (void)state;
     struct key_handle handle = add(1);
@@ -228,8 +228,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_keys_are_found_by_handle_and_by_name),
         CASE(test_signs_with_the_key_of_the_handle),
-        CASE(test_C9_a_wrong_or_stale_handle_signs_nothing),
-        CASE(test_C9_P16_a_floor_outlives_its_key),
+        CASE(test_C09_a_wrong_or_stale_handle_signs_nothing),
+        CASE(test_C09_P16_a_floor_outlives_its_key),
         CASE(test_dropped_floors_still_want_the_right_handle),
         CASE(test_lists_all_in_pieces),
         CASE(test_a_full_table_refuses_and_forgets_nothing),

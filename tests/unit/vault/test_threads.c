@@ -67,7 +67,7 @@ static struct b_sign vote(const struct k_result *key, uint64_t target, uint64_t 
 }
 
 /* THREADS * BATCH different votes for one target, in packets that all threads of the vault take from at once. */
-static void test_C9_P4_one_root_wins(void **state)
+static void test_C09_P04_one_root_wins(void **state)
 {
     (void)state;
     struct door_message *answer = calloc(1, sizeof *answer);
@@ -119,7 +119,7 @@ static void *sign_all(void *argument)
 }
 
 /* The same below the doors, with threads that start together: each thread has one vote for each of BATCH targets. */
-static void test_C9_P4_threads_that_sign_together(void **state)
+static void test_C09_P04_threads_that_sign_together(void **state)
 {
     (void)state;
     struct vault vault;
@@ -228,8 +228,8 @@ static void test_ends_with_its_supervisor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_C9_P4_one_root_wins),
-        cmocka_unit_test(test_C9_P4_threads_that_sign_together),
+        CASE(test_C09_P04_one_root_wins),
+        cmocka_unit_test(test_C09_P04_threads_that_sign_together),
         CASE(test_changes_while_signing),
         CASE(test_ends_with_its_supervisor),
     };

@@ -3,7 +3,8 @@
  * WHAT      Runs each primitive once on a published vector.
  * PROMISE   After CC_OK every primitive works here, and the libraries have loaded and chosen all that they ever will:
  *           no file is opened after it, so a sandbox may forbid that.
- * THREADS   Once, before the first other use, from the main thread.
+ * THREADS   First the main thread, before any other use; then each thread that will use them under a sandbox: malloc()
+ *           and OpenSSL set things up per thread.
  * OWNERSHIP None.   ERRORS CRYPTO.   SECRETS None.
  */
 #ifndef CRYPTO_SELF_TEST_H

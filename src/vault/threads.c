@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 
+#include "crypto/self_test.h"
 #include "vault/core_door.h"
 #include "vault/key_door.h"
 #include "wire/control.h"
@@ -27,17 +28,28 @@ struct threads {
     struct threads_plan plan;
     struct port core_port;
     struct port key_port;
-    pthread_mutex_t lock; /* guards running */
+    pthread_mutex_t lock; /* guards running and failed */
     pthread_cond_t began;
     uint32_t running;
+    cc_err failed; /* the last warm-up that did not succeed */
     uint32_t count;
     struct thread *threads;
 };
 
-static void announce(struct threads *t)
+/* What a thread does for the first time may need calls that are forbidden later: malloc() asks for the processors when
+ * it makes a thread's arena, OpenSSL makes its state of the thread.
+ */
+static cc_err warm_up(void)
+{
+    return crypto_self_test();
+}
+
+static void announce(struct threads *t, cc_err warm)
 {
     cc_assert(pthread_mutex_lock(&t->lock) == 0);
     t->running++;
+    if (warm.code)
+        t->failed = warm;
     cc_assert(pthread_cond_signal(&t->began) == 0);
     cc_assert(pthread_mutex_unlock(&t->lock) == 0);
 }
@@ -99,7 +111,7 @@ static void *thread_main(void *argument)
         /* Keystores are opened beside the signing of those that are loaded already: duties go first. */
         (void)setpriority(PRIO_PROCESS, 0, OPENER_NICE);
     }
-    announce(self->all);
+    announce(self->all, warm_up());
     serve_port(self, self->opener ? &self->all->key_port : &self->all->core_port);
     return NULL;
 }
@@ -152,8 +164,9 @@ CC_ERR threads_start(struct threads *threads)
     cc_assert(pthread_mutex_lock(&threads->lock) == 0);
     while (threads->running < threads->count)
         cc_assert(pthread_cond_wait(&threads->began, &threads->lock) == 0);
+    cc_err err = threads->failed;
     cc_assert(pthread_mutex_unlock(&threads->lock) == 0);
-    return CC_OK;
+    return err;
 }
 
 struct port *threads_core_port(struct threads *threads)

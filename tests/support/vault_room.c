@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/sandbox.h"
 #include "support/test.h"
 #include "vault/chamber_key.h"
 #include "vault/vault.h"
@@ -17,11 +18,21 @@ static cc_err no_lock(enum room room)
     return CC_OK;
 }
 
+/* A process of its own gets the real sandbox: what the vault does under it is what it may do. */
 static cc_err run(struct vault_room *room)
 {
-    log_set_level(LOG_LEVEL_ERROR);
-    const struct room_context context = {room->config, room->room_control, no_lock};
+    const struct room_context context = {room->config, room->room_control,
+                                         room->in_thread ? no_lock : sandbox_lock};
     return vault_main(&context);
+}
+
+/* The descriptors that the sandbox expects; no log. */
+static void become_room(struct vault_room *room)
+{
+    log_init(open("/dev/null", O_WRONLY | O_CLOEXEC), false, LOG_LEVEL_ERROR);
+    if (dup2(room->room_control, ROOM_FD_CONTROL) != ROOM_FD_CONTROL)
+        _exit(99);
+    room->room_control = ROOM_FD_CONTROL;
 }
 
 static void *run_thread(void *argument)
@@ -67,15 +78,17 @@ void vault_room_start(struct vault_room *room,
 {
     int line[2];
     int key = -1;
-    *room = (struct vault_room){.core = -1, .loader = -1};
+    *room = (struct vault_room){.core = -1, .loader = -1, .in_thread = in_thread};
     assert_int_equal(control_pair(line).code, 0);
     room->control = line[0];
     room->room_control = line[1];
     room->config = calloc(1, sizeof *room->config);
     assert_non_null(room->config);
     config_defaults(room->config);
-    room->config->signing.concurrency = 4;
+    /* More than malloc() makes arenas for without asking how many processors there are. */
+    room->config->signing.concurrency = 12;
     if (in_thread) {
+        log_set_level(LOG_LEVEL_ERROR);
         assert_int_equal(pthread_create(&room->thread, NULL, run_thread, room), 0);
     } else {
         (void)fflush(NULL);
@@ -83,6 +96,7 @@ void vault_room_start(struct vault_room *room,
         assert_true(room->pid >= 0);
         if (room->pid == 0) {
             (void)close(line[0]);
+            become_room(room);
             int code = run(room).code;
             free(room->config);
             exit(code);
@@ -105,7 +119,7 @@ int vault_room_stop(struct vault_room *room)
 {
     int status = 0;
     (void)close(room->control);
-    if (room->pid) {
+    if (!room->in_thread) {
         assert_int_equal(waitpid(room->pid, &status, 0), room->pid);
     } else {
         assert_int_equal(pthread_join(room->thread, NULL), 0);

@@ -23,7 +23,8 @@ struct test_chamber {
 };
 
 struct vault_room {
-    pid_t pid; /* 0: it runs in a thread */
+    bool in_thread;
+    pid_t pid;
     pthread_t thread;
     int control; /* the supervisor's end */
     int core;    /* the core's end of door B; -1: none */

@@ -2,7 +2,7 @@
  *
  * WHAT      Key table, chamber secrets, BLS signatures, keystore decryption, its own slashing floor per key.
  * PROMISE   Parses fixed structs only; no verb returns a key; two conflicting signatures of one key can't be had
- *           from one life of it, whatever the core says.
+ *           from one life of it, whatever the core says (but with anti_slashing.backend noop, which promises nothing).
  * THREADS   room_main_fn.   OWNERSHIP As wire/room.h.   ERRORS As wire/room.h.
  * SECRETS   All of them: docs/secrets.md.
  */

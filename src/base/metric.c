@@ -448,20 +448,42 @@ CC_ERR metric_expose(const struct metric_cells *shared, struct buf *out)
     return CC_OK;
 }
 
+static const char document_head[] =
+    "# Metrics\n\n<!-- Made from src/base/metric.def: change it there; tests/unit/base/test_metric.c compares. -->\n\n"
+    "`GET /metrics` on `metrics.listen_address`:`metrics.listen_port` (127.0.0.1:3000), Prometheus text format, always plain\n"
+    "HTTP. Labels come from closed sets: none names a key, a client or a path. Series with two labels, and histograms with a\n"
+    "label, appear with their first event; all others are there from the start. Counters of the front begin at 0 when the\n"
+    "front is started again, those of core and supervisor when the program is. `containment_chamber_*` and\n"
+    "`containment_canary_*` count what a later release brings, and stay 0 until then.\n\n"
+    "Worth an alert: `containment_healthy == 0`; `containment_signer_state{state=\"unsealed\"} == 0`;\n"
+    "`increase(containment_slashing_rejections_total[5m]) > 0`; `increase(containment_history_errors_total[5m]) > 0`;\n"
+    "`increase(containment_room_starts_total[5m]) > 0`; `containment_keys_active` below what you expect; the 99th percentile\n"
+    "of `containment_signing_duration_seconds` above half a second.\n\n";
+
+static const char *owner_name(const struct metric_info *info)
+{
+    return info->in_front ? "front" : "core";
+}
+
 CC_ERR metric_document(struct buf *out)
 {
-    CC_TRY(buf_append_str(out, "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n"));
+    CC_TRY(buf_append_str(out, document_head));
+    CC_TRY(buf_append_str(
+        out, "| name | type | labels | counted by | meaning |\n| --- | --- | --- | --- | --- |\n"));
     for (size_t i = 0; i < METRIC_END; i++) {
         const struct metric_info *info = &rows[i].info;
-        CC_TRY(buf_printf(out, "| `%s` | %s | %s%s%s | %s |\n", info->name, type_name(info->type),
-                          sets[info->a].label, info->b == METRIC_SET_NONE ? "" : ", ",
-                          sets[info->b].label, info->help));
+        CC_TRY(buf_printf(out, "| `%s` | %s | %s%s%s | %s | %s |\n", info->name,
+                          type_name(info->type), sets[info->a].label,
+                          info->b == METRIC_SET_NONE ? "" : ", ", sets[info->b].label,
+                          owner_name(info), info->help));
     }
-    CC_TRY(buf_append_str(out, "\n| Web3Signer's name | type | from |\n| --- | --- | --- |\n"));
+    CC_TRY(buf_append_str(out, "\n## Names that dashboards for Web3Signer use\n\n"
+                               "| name | type | from |\n| --- | --- | --- |\n"));
     for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
         CC_TRY(buf_printf(out, "| `%s` | %s | `%s` |\n", aliases[i].name,
                           aliases[i].type == ALIAS_SUM ? type_name(rows[aliases[i].of].info.type)
                                                        : "summary",
                           rows[aliases[i].of].info.name));
-    return CC_OK;
+    return buf_append_str(
+        out, "\nWeb3Signer's `jvm_*`, `process_*` and `http_vertx_*` have no counterpart.\n");
 }

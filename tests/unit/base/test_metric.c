@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/metric.h"
 
+#include "support/snapshot.h"
 #include "support/test.h"
 
 static const char *const operations[] = {"ATTESTATION", "BLOCK", "BLOCK", "RANDAO_REVEAL"};
@@ -207,6 +208,15 @@ static void test_limit_of_the_text(void **state)
     buf_release(&out);
 }
 
+static void test_the_documentation_is_what_the_table_says(void **state)
+{
+    (void)state;
+    struct buf text = buf_init(1 << 20);
+    assert_int_equal(metric_document(&text).code, 0);
+    snapshot_check("docs/metrics.md", &text);
+    buf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_histograms),
         cmocka_unit_test(test_every_line_is_well_formed),
         cmocka_unit_test(test_limit_of_the_text),
+        cmocka_unit_test(test_the_documentation_is_what_the_table_says),
         cmocka_unit_test(test_wrong_size_is_refused),
         cmocka_unit_test(test_shared_block_read_only_elsewhere),
     };

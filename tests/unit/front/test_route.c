@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "front/route.h"
+#include "support/snapshot.h"
 #include "support/test.h"
 
 static struct route_match match;
@@ -125,6 +126,25 @@ static void test_T20_open_routes_are_routine(void **state)
     }
 }
 
+/* The routes with their gates and limits, for a person to look at when they change. */
+static void test_routes_are_those_of_the_snapshot(void **state)
+{
+    (void)state;
+    static const char *const gates[] = {"probe", "open", "token"};
+    struct buf text = buf_init(1 << 16);
+    for (enum route_id id = 0; id < ROUTE_NONE; id++) {
+        const struct route *r = route_info(id);
+        assert_int_equal(buf_printf(&text, "%-4s %-30s %-7s %-5s %zu\n",
+                                    r->method == ROUTE_GET ? "GET" : "POST", r->path,
+                                    r->listeners == ROUTE_ON_API ? "api" : "metrics",
+                                    gates[r->gate], r->body_limit)
+                             .code,
+                         0);
+    }
+    snapshot_check("tests/snapshot/routes.txt", &text);
+    buf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_targets_that_are_no_paths),
         cmocka_unit_test(test_listeners_have_their_own_routes),
         cmocka_unit_test(test_T20_open_routes_are_routine),
+        cmocka_unit_test(test_routes_are_those_of_the_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

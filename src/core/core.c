@@ -99,12 +99,6 @@ static void take_load(struct core *core, int fd, uint32_t life)
         (void)close(fd);
 }
 
-static void begin_load(struct core *core)
-{
-    if (core->serving && loads_begin(core->service.loads).code)
-        log_warn("keys are being loaded already: this reload is ignored");
-}
-
 /* Obeys one message; descriptors that are not taken over are closed. */
 static void obey(struct core *core, const struct control *message, int fd)
 {
@@ -122,7 +116,8 @@ static void obey(struct core *core, const struct control *message, int fd)
         core->mode = (enum room_mode)message->value;
         break;
     case CONTROL_RELOAD:
-        begin_load(core);
+        if (core->serving)
+            loads_begin_again(core->service.loads);
         break;
     case CONTROL_DRAIN:
         if (core->serving)

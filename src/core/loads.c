@@ -33,6 +33,7 @@ struct loads {
     uint32_t offered_life;
     int fd; /* being read: for loads_stop() */
     bool stopped;
+    bool again;      /* asked for while one ran */
     bool ended_once; /* a load of all keys has come to its end */
     uint64_t asked_ms;
     uint64_t retry_ms; /* when to ask again; 0: not by itself */
@@ -57,18 +58,38 @@ static cc_err ask(struct loads *loads)
     return control_send(loads->settings.control_fd, CONTROL_WANT_LOADER, 0, 0, -1);
 }
 
-CC_ERR loads_begin(struct loads *loads)
+/* Under the lock. */
+static void set_active(struct loads *loads)
+{
+    loads->state = RELOAD_ACTIVE;
+    loads->asked_ms = clock_mono_ms();
+    loads->retry_ms = 0;
+}
+
+/* True when a loader is to be asked for; while a load runs, `again` remembers the wish. */
+static bool take_wish(struct loads *loads, bool again)
 {
     take_lock(loads);
     bool running = loads->state == RELOAD_ACTIVE;
-    if (!running) {
-        loads->state = RELOAD_ACTIVE;
-        loads->asked_ms = clock_mono_ms();
-        loads->retry_ms = 0;
-        (void)pthread_cond_broadcast(&loads->changed);
-    }
+    if (running)
+        loads->again |= again;
+    else
+        set_active(loads);
     drop_lock(loads);
-    return running ? CC_FAIL(RELOAD_RUNNING, NULL) : ask(loads);
+    return !running;
+}
+
+CC_ERR loads_begin(struct loads *loads)
+{
+    return take_wish(loads, false) ? ask(loads) : CC_FAIL(RELOAD_RUNNING, NULL);
+}
+
+void loads_begin_again(struct loads *loads)
+{
+    if (take_wish(loads, true))
+        (void)ask(loads).code; /* an unreachable supervisor ends this room by its control line */
+    else
+        log_info("keys are being loaded; they will be loaded once more after that");
 }
 
 void loads_offer(struct loads *loads, int fd, uint32_t life)
@@ -189,8 +210,11 @@ static void end_load(struct loads *loads, const struct load *load, cc_err err)
     loads->ended_wall_ms = clock_wall_ms();
     loads->errors = counts.load_errors;
     loads->ended_once |= !err.code;
-    if (!loads->ended_once)
+    if (loads->again)
+        loads->retry_ms = clock_mono_ms();
+    else if (!loads->ended_once)
         loads->retry_ms = clock_mono_ms() + loads->retry_pause_ms;
+    loads->again = false;
     loads->retry_pause_ms =
         loads->retry_pause_ms * 2 < RETRY_LAST_MS ? loads->retry_pause_ms * 2 : RETRY_LAST_MS;
     drop_lock(loads);
@@ -224,9 +248,7 @@ static bool time_passes(struct loads *loads)
     }
     if (loads->state == RELOAD_ACTIVE || loads->retry_ms == 0 || now < loads->retry_ms)
         return false;
-    loads->state = RELOAD_ACTIVE;
-    loads->asked_ms = now;
-    loads->retry_ms = 0;
+    set_active(loads);
     return true;
 }
 

@@ -28,6 +28,8 @@ void loads_stop(struct loads *loads); /* takes NULL */
 
 /* Asks for a loader. */
 CC_ERR loads_begin(struct loads *loads);
+/* The same; while a load runs, another one is begun after it: what asks may have changed files that it had passed. */
+void loads_begin_again(struct loads *loads);
 /* The load door has come. */
 void loads_offer(struct loads *loads, int fd, uint32_t life);
 /* How the last load went; not `id`. */

@@ -168,6 +168,7 @@ void core_room_up(struct core_room *room, unsigned keys)
     assert_int_equal(core_room_start(room), 0);
     core_room_load(room, keys);
     (void)core_room_await_health(room, true);
+    (void)core_room_await_load(room);
 }
 
 void core_room_kill(struct core_room *room)
@@ -418,4 +419,18 @@ struct a_health core_room_await_health(struct core_room *room, bool ready)
     }
     free(message);
     return health;
+}
+
+struct a_reload core_room_await_load(struct core_room *room)
+{
+    struct door_message *message = calloc(1, sizeof *message);
+    struct a_reload reload;
+    assert_non_null(message);
+    do {
+        core_room_ask(room, ASK_RELOAD_STATUS, message);
+        assert_int_equal(message->head.type, A_RELOAD);
+        memcpy(&reload, message->items, sizeof reload);
+    } while (reload.state == RELOAD_ACTIVE);
+    free(message);
+    return reload;
 }

@@ -81,5 +81,7 @@ void core_room_ask(struct core_room *room,
                    struct door_message *ret_answer);
 /* Asks for health until `ready` is as wanted. */
 struct a_health core_room_await_health(struct core_room *room, bool ready);
+/* Asks until no load runs. */
+struct a_reload core_room_await_load(struct core_room *room);
 
 #endif

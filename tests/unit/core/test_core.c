@@ -271,19 +271,10 @@ static struct a_reload ask_reload(enum a_question question)
     return reload;
 }
 
-static struct a_reload await_reload(void)
-{
-    struct a_reload reload;
-    do
-        reload = ask_reload(ASK_RELOAD_STATUS);
-    while (reload.state == RELOAD_ACTIVE);
-    return reload;
-}
-
 static void test_a_reload_removes_what_is_gone_and_keeps_the_rest(void **state)
 {
     (void)state;
-    assert_int_equal(ask_reload(ASK_RELOAD_STATUS).state, RELOAD_COMPLETED);
+    assert_int_equal(core_room_await_load(&room).state, RELOAD_COMPLETED); /* the first load */
     struct a_reload reload = ask_reload(ASK_RELOAD_START);
     assert_int_equal(reload.error, 0);
     assert_int_equal(reload.state, RELOAD_ACTIVE);
@@ -297,7 +288,7 @@ static void test_a_reload_removes_what_is_gone_and_keeps_the_rest(void **state)
         core_room_load_key(&room, door, &key);
     }
     core_room_load_done(&room, door, false, true, 0);
-    reload = await_reload();
+    reload = core_room_await_load(&room);
     assert_int_equal(reload.state, RELOAD_COMPLETED);
     assert_true(reload.ended_wall_ms > 0);
     struct a_signed answer = sign(test_attestation(2, 10, 20, 1));
@@ -308,7 +299,7 @@ static void test_a_reload_removes_what_is_gone_and_keeps_the_rest(void **state)
     /* And back again: the same history goes on. */
     assert_int_equal(ask_reload(ASK_RELOAD_START).error, 0);
     core_room_load(&room, 3);
-    assert_int_equal(await_reload().state, RELOAD_COMPLETED);
+    assert_int_equal(core_room_await_load(&room).state, RELOAD_COMPLETED);
     answer = sign(test_attestation(3, 10, 20, 1));
     assert_signed_by(&answer, 3);
     answer = sign(test_attestation(2, 10, 20, 2));
@@ -323,9 +314,28 @@ static void test_a_loader_that_dies_removes_nothing(void **state)
     int door = core_room_load_door(&room);
     core_room_load_done(&room, door, true, true, 0);
     (void)close(door);
-    assert_int_equal(await_reload().state, RELOAD_FAILED);
+    assert_int_equal(core_room_await_load(&room).state, RELOAD_FAILED);
     const struct a_signed answer = sign(test_attestation(3, 10, 20, 1));
     assert_signed_by(&answer, 3);
+}
+
+/* SIGHUP in the middle of a load: what it asks for comes after. */
+static void test_a_reload_that_comes_during_a_load_follows_it(void **state)
+{
+    (void)state;
+    assert_int_equal(ask_reload(ASK_RELOAD_START).error, 0);
+    (void)core_room_expect(&room, CONTROL_WANT_LOADER);
+    int door = core_room_load_door(&room);
+    assert_int_equal(control_send(room.control, CONTROL_RELOAD, 0, 0, -1).code, 0);
+    core_room_next_front(
+        &room); /* on the same line: when it is there, the order before it has been obeyed */
+    assert_int_equal(ask_reload(ASK_RELOAD_STATUS).state, RELOAD_ACTIVE);
+    core_room_load_done(&room, door, true, true, 0);
+    core_room_load_done(&room, door, false, true, 0);
+    (void)close(door);
+    core_room_load(&room, 3);
+    (void)core_room_await_health(&room, true);
+    assert_int_equal(core_room_await_load(&room).state, RELOAD_COMPLETED);
 }
 
 static void test_a_failed_file_shows_in_the_reload(void **state)
@@ -343,7 +353,7 @@ static void test_a_failed_file_shows_in_the_reload(void **state)
     }
     core_room_load_key(&room, door, &failed);
     core_room_load_done(&room, door, false, true, 1);
-    const struct a_reload reload = await_reload();
+    const struct a_reload reload = core_room_await_load(&room);
     assert_int_equal(reload.state, RELOAD_COMPLETED_WITH_ERRORS);
     assert_int_equal(reload.load_errors, 1);
     assert_int_equal(core_room_await_health(&room, true).load_errors, 1);
@@ -359,7 +369,7 @@ static void test_nonsense_on_the_load_door_is_a_failed_load(void **state)
     (void)core_room_expect(&room, CONTROL_WANT_LOADER);
     int door = core_room_load_door(&room);
     core_room_load_key(&room, door, &key);
-    assert_int_equal(await_reload().state, RELOAD_FAILED);
+    assert_int_equal(core_room_await_load(&room).state, RELOAD_FAILED);
     (void)close(door);
 }
 
@@ -554,6 +564,7 @@ int main(void)
         BARE(test_a_key_that_is_loading_is_503_and_signs_when_it_is_there),
         TEST(test_a_reload_removes_what_is_gone_and_keeps_the_rest),
         TEST(test_a_loader_that_dies_removes_nothing),
+        TEST(test_a_reload_that_comes_during_a_load_follows_it),
         TEST(test_a_failed_file_shows_in_the_reload),
         TEST(test_nonsense_on_the_load_door_is_a_failed_load),
         TEST(test_a_new_core_signs_with_the_keys_that_the_vault_still_holds),

@@ -35,7 +35,7 @@ def build_dir():
     raise RuntimeError("no build: set CC_BUILD_DIR")
 
 
-def testing_binary():
+def binary_with_switches():
     """The binary with test switches."""
     return build_dir() / "bin/containment-chamber"
 
@@ -160,7 +160,7 @@ class Daemon:
         self.keys_dir = self.path / "keys"
         self.config_path = self.path / "config.yaml"
         self.log_path = self.path / "log.txt"
-        self.binary = pathlib.Path(binary or release_binary() or testing_binary())
+        self.binary = pathlib.Path(binary or release_binary() or binary_with_switches())
         self.environment = {"PATH": "/usr/bin:/bin", **(environment or {})}
         self.process = None
         self.http_port = self.metrics_port = None

@@ -2,7 +2,7 @@
 import os
 import subprocess
 
-from daemon import SOURCE_DIR, release_binary, testing_binary
+from daemon import SOURCE_DIR, release_binary, binary_with_switches
 
 
 def demo(workdir):
@@ -11,7 +11,7 @@ def demo(workdir):
         "PATH": os.environ["PATH"],
         "DEMO_ONCE": "1",
         "DEMO_DIR": str(workdir / "demo"),
-        "DEMO_BINARY": str(release_binary() or testing_binary()),
+        "DEMO_BINARY": str(release_binary() or binary_with_switches()),
     }
     result = subprocess.run(
         [SOURCE_DIR / "tools/demo"],

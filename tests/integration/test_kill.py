@@ -11,7 +11,7 @@ import pytest
 
 import interop
 import messages
-from daemon import testing_binary, wait_for
+from daemon import binary_with_switches, wait_for
 
 KEYS = interop.PUBKEYS[:4]
 FULL = bool(os.environ.get("CC_FULL"))
@@ -186,7 +186,7 @@ def test_P02_kill_at_each_point_between_check_and_answer(point, make_daemon):
     nth = 1 if point.startswith("REGISTER") else 25
     daemon = make_daemon(
         keys=interop.SECRETS[:4],
-        binary=testing_binary(),
+        binary=binary_with_switches(),
         environment={"CC_TEST_POINT": f"{point}:{nth}"},
         config={"logging": {"level": "info"}},
     )

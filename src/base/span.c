@@ -51,7 +51,7 @@ CC_ERR buf_grow(struct buf *b, size_t len, uint8_t **ret_at)
         b->data = data;
         b->cap = cap;
     }
-    *ret_at = b->data + b->len;
+    *ret_at = b->data ? b->data + b->len : NULL; /* nothing asked of an empty buffer */
     b->len = need;
     return CC_OK;
 }

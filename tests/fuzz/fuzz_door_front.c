@@ -1,0 +1,121 @@
+/* Packets of door A as a captured core may send them. Four questions wait; the input answers, some of its ids made to fit.
+ * Whatever comes, each question ends once, and a list of keys is whole keys. Reached through the real threads: a packet that
+ * breaks the protocol closes the door, and the next input begins with a new one.
+ */
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "front/exchange.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum {
+    LIFE = 1,
+    QUESTIONS = 4,
+    ALL = QUESTIONS + 1 /* the last one is asked to know that everything before was read */
+};
+
+static struct exchange exchange;
+static int core = -1;
+static _Atomic uint32_t ended[ALL];
+static uint32_t numbers[ALL] = {0, 1, 2, 3, 4};
+static struct ticket *tickets[ALL];
+
+static void on_done(struct ticket *t)
+{
+    (void)atomic_fetch_add(&ended[*(uint32_t *)t->owner], 1);
+}
+
+static void open_exchange(void)
+{
+    int pair[2];
+    cc_assert(!door_pair(pair).code);
+    cc_assert(!exchange_init(&exchange, 8, 8, on_done).code);
+    cc_assert(!exchange_start(&exchange, pair[1], LIFE).code);
+    core = pair[0];
+}
+
+static void close_exchange(void)
+{
+    int fd = exchange.fd;
+    exchange_stop(&exchange);
+    exchange_release(&exchange);
+    (void)close(fd);
+    (void)close(core);
+    core = -1;
+}
+
+/* The id under which the question came out of the door; 0 when the door is closed by now. */
+static uint64_t ask(uint32_t number)
+{
+    static const uint32_t questions[ALL] = {0, ASK_PUBLIC_KEYS, ASK_HEALTH, ASK_RELOAD_STATUS,
+                                            ASK_HEALTH};
+    static struct door_message message;
+    struct ticket *t = ticket_take(&exchange);
+    uint64_t id;
+    cc_assert(t);
+    t->owner = &numbers[number];
+    t->ask = number ? TICKET_QUERY : TICKET_SIGN;
+    t->question.query.question = questions[number];
+    tickets[number] = t;
+    atomic_store(&ended[number], 0);
+    ticket_submit(&exchange, t);
+    if (door_receive(core, LIFE, door_a_to_core, &message).code)
+        return 0;
+    memcpy(&id, message.items, sizeof id);
+    return id;
+}
+
+/* One packet out of the input: type, count, which question its first id names, then the items. */
+static size_t send_packet(const uint8_t *data, size_t size, const uint64_t ids[static QUESTIONS])
+{
+    static uint8_t packet[DOOR_PACKET_MAX];
+    struct door_head head = {.version = DOOR_VERSION, .life = LIFE};
+    if (size < 4)
+        return size;
+    const struct door_type *type = &door_a_to_front[data[0] % 5];
+    size_t used = size - 4 < type->item_size ? size - 4 : type->item_size;
+    head.type = type->type;
+    head.item_size = type->item_size;
+    head.count = data[1] % 8 == 7 ? data[1] : 1;
+    memset(packet, data[3], sizeof head + type->item_size);
+    memcpy(packet, &head, sizeof head);
+    memcpy(packet + sizeof head, data + 4, used);
+    if (data[2] < 2 * QUESTIONS)
+        memcpy(packet + sizeof head, &ids[data[2] % QUESTIONS], sizeof ids[0]);
+    (void)send(core, packet, sizeof head + type->item_size, MSG_NOSIGNAL);
+    return 4 + used;
+}
+
+static void check_end(uint32_t number)
+{
+    struct ticket *t = tickets[number];
+    while (atomic_load(&ended[number]) == 0)
+        exchange_expire(&exchange, UINT64_MAX, 0);
+    cc_assert(atomic_load(&ended[number]) == 1);
+    cc_assert(t->err.code >= 0 && t->err.code < ERROR_CODE_END);
+    cc_assert(t->keys.len % sizeof(struct eth_pubkey) == 0);
+    ticket_release(&exchange, t);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint64_t ids[QUESTIONS];
+    if (core < 0)
+        open_exchange();
+    for (uint32_t i = 0; i < QUESTIONS; i++)
+        ids[i] = ask(i);
+    for (size_t at = 0; at < size;)
+        at += send_packet(data + at, size - at, ids);
+    struct a_health last = {.id = ask(QUESTIONS)};
+    if (last.id && door_send(core, LIFE, A_HEALTH, &last, sizeof last, 1).code == 0)
+        while (exchange_is_open(&exchange) && atomic_load(&ended[QUESTIONS]) == 0)
+            (void)sched_yield();
+    for (uint32_t i = 0; i < ALL; i++)
+        check_end(i);
+    if (!exchange_is_open(&exchange))
+        close_exchange();
+    return 0;
+}

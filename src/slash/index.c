@@ -218,13 +218,11 @@ bool slash_key_covers_block(const struct slash_key *key, uint64_t slot)
     return !key->has_block || slot >= key->block.slot;
 }
 
-/* At the newest target only the newest record decides. Beyond it a conflict would need a record with a later
- * source; kept records never contradict one another (slash/merge.h), so none has a later source than the one
- * with the newest target.
+/* At the newest target only the newest record decides. Beyond it, a record conflicts when its source is later than
+ * the claim's. Kept records never contradict one another (slash/merge.h), so none has a later source than the
+ * newest: if any conflicts, that one does, and it is the one that a judge would report.
  */
-bool slash_key_covers_attestation(const struct slash_key *key, uint64_t source, uint64_t target)
+bool slash_key_covers_attestation(const struct slash_key *key, uint64_t target)
 {
-    if (!key->has_attestation || target == key->attestation.target)
-        return true;
-    return target > key->attestation.target && source >= key->attestation.source;
+    return !key->has_attestation || target >= key->attestation.target;
 }

@@ -85,6 +85,6 @@ void slash_key_saw_attestation(struct slash_key *key, const struct slash_attesta
 
 /* True when a judge needs no record but the key's newest one. */
 bool slash_key_covers_block(const struct slash_key *key, uint64_t slot);
-bool slash_key_covers_attestation(const struct slash_key *key, uint64_t source, uint64_t target);
+bool slash_key_covers_attestation(const struct slash_key *key, uint64_t target);
 
 #endif

@@ -11,17 +11,20 @@ static int order(uint64_t a, uint64_t b)
     return (a > b) - (a < b);
 }
 
+/* Known roots first: an unknown one in between would hide that two known ones differ. */
 int slash_block_order(const void *a, const void *b)
 {
     const struct slash_block *x = a, *y = b;
-    return order(x->slot, y->slot);
+    int by_slot = order(x->slot, y->slot);
+    return by_slot ? by_slot : y->has_root - x->has_root;
 }
 
 int slash_attestation_order(const void *a, const void *b)
 {
     const struct slash_attestation *x = a, *y = b;
     int by_target = order(x->target, y->target);
-    return by_target ? by_target : order(x->source, y->source);
+    int by_source = by_target ? by_target : order(x->source, y->source);
+    return by_source ? by_source : y->has_root - x->has_root;
 }
 
 static bool roots_equal(const struct signing_root *a, const struct signing_root *b)

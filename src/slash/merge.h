@@ -41,7 +41,8 @@ CC_ERR slash_merge_records(const struct slash_validator *have,
                            struct slash_merged *ret_merged);
 void slash_merged_release(struct slash_merged *merged);
 
-int slash_block_order(const void *a, const void *b);       /* for qsort(): by slot */
-int slash_attestation_order(const void *a, const void *b); /* by target, then source */
+int slash_block_order(const void *a, const void *b); /* for qsort(): by slot, known roots first */
+int slash_attestation_order(const void *a,
+                            const void *b); /* by target, source, known roots first */
 
 #endif

@@ -94,7 +94,7 @@ surround(const struct slash_attestation *a, const struct slash_attestation *reco
         bool surrounded = r->source < a->source && a->target < r->target;
         if (!surrounding && !surrounded)
             continue;
-        if (verdict.rule != SLASH_SAFE && r->target < verdict.earlier_target)
+        if (r->target < verdict.earlier_target)
             continue;
         verdict = against(surrounding ? SLASH_SURROUNDING : SLASH_SURROUNDED, r->source, r->target);
     }

@@ -35,7 +35,9 @@ static cc_err drop(struct sqlite_history *h, int64_t row, enum sqlite_statement 
     return sqlite_db_run(s);
 }
 
-/* Writes what the merge changed. Both lists are sorted; a minified one has lost records, so it is written anew. */
+/* Writes what the merge added. Both lists are sorted; without a contradiction no own record has changed, with one
+ * some are gone, so all are written anew.
+ */
 static cc_err write_blocks(struct sqlite_history *h,
                            int64_t row,
                            const struct slash_validator *have,
@@ -48,8 +50,8 @@ static cc_err write_blocks(struct sqlite_history *h,
         const struct slash_block *b = &merged->blocks[i];
         while (old < have->block_count && have->blocks[old].slot < b->slot)
             old++;
-        bool same = !merged->contradictory && old < have->block_count &&
-                    have->blocks[old].slot == b->slot && have->blocks[old].has_root == b->has_root;
+        bool same =
+            !merged->contradictory && old < have->block_count && have->blocks[old].slot == b->slot;
         if (!same)
             CC_TRY(put_block(h, row, b));
     }
@@ -69,8 +71,7 @@ static cc_err write_attestations(struct sqlite_history *h,
         while (old < have->attestation_count && have->attestations[old].target < a->target)
             old++;
         bool same = !merged->contradictory && old < have->attestation_count &&
-                    have->attestations[old].target == a->target &&
-                    have->attestations[old].has_root == a->has_root;
+                    have->attestations[old].target == a->target;
         if (!same)
             CC_TRY(put_attestation(h, row, a));
     }

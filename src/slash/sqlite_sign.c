@@ -13,7 +13,7 @@ static cc_err judge_attestation(struct sqlite_history *h,
     const struct slash_attestation a = slash_claim_attestation(claim);
     const struct slash_attestation *records = &key->attestation;
     size_t n = key->has_attestation;
-    if (!slash_key_covers_attestation(key, a.source, a.target)) {
+    if (!slash_key_covers_attestation(key, a.target)) {
         CC_TRY(sqlite_read_attestations(h, key, a.source < a.target ? a.source : a.target));
         records = h->records.attestations;
         n = h->records.attestation_count;

@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Mutation testing of slashing protection (property P11).
+
+Each mutant is one small wrong change to one file. It is compiled with the tests that guard that file; the tests must
+fail (or not compile). A mutant that survives means that a rule could break without anyone noticing.
+
+usage: mutants.py [--cc CC] [--only TEXT]
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FLAGS = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", "-DCC_TESTING=1", "-I", str(ROOT / "src"), "-I", str(ROOT / "tests")]
+
+# (file, text, replacement): the text must stand exactly once in the file.
+RULES = [
+    ("high->set && slot >= high->slot", "high->set && slot > high->slot"),
+    ("high->set && slot >= high->slot", "slot >= high->slot"),
+    ("high->set && (source >= high->epoch || target >= high->epoch)", "(source >= high->epoch || target >= high->epoch)"),
+    ("(source >= high->epoch || target >= high->epoch)", "(source > high->epoch || target >= high->epoch)"),
+    ("(source >= high->epoch || target >= high->epoch)", "(source >= high->epoch || target > high->epoch)"),
+    ("(source >= high->epoch || target >= high->epoch)", "(source >= high->epoch && target >= high->epoch)"),
+    ("return has_a && has_b && memcmp", "return has_b && memcmp"),
+    ("return has_a && has_b && memcmp", "return has_a && memcmp"),
+    ("return has_a && has_b && memcmp", "return memcmp"),
+    ("sizeof a->bytes) == 0", "4) == 0"),
+    ("sizeof a->bytes) == 0", "sizeof a->bytes - 1) == 0"),
+    ("if (records[i].slot != block->slot)", "if (records[i].slot == block->slot)"),
+    ("if (records[i].slot != block->slot)", "if (records[i].slot > block->slot)"),
+    ("        repeat = true;", "        break;"),
+    ("    if (repeat)\n", "    if (!repeat)\n"),
+    ("    if (repeat)\n        return (struct slash_verdict){.rule = SLASH_REPEAT", "    if (repeat)\n        return (struct slash_verdict){.rule = SLASH_SAFE"),
+    ("low->has_slot && block->slot <= low->slot", "low->has_slot && block->slot < low->slot"),
+    ("low->has_slot && block->slot <= low->slot", "block->slot <= low->slot"),
+    ("low->has_slot && block->slot <= low->slot", "low->has_slot && block->slot >= low->slot"),
+    ("if (r->target != a->target)", "if (r->source != a->target)"),
+    ("if (r->target != a->target)", "if (r->target == a->target)"),
+    ("r->source == a->source &&", ""),
+    ("r->source == a->source &&", "r->source == a->source ||"),
+    ("        if (!same)", "        if (same)"),
+    ("return against(SLASH_DOUBLE_VOTE, r->source, r->target);", "verdict = against(SLASH_DOUBLE_VOTE, r->source, r->target);"),
+    ("verdict = against(SLASH_REPEAT, r->source, r->target);", "return against(SLASH_REPEAT, r->source, r->target);"),
+    ("a->source < r->source && r->target < a->target", "a->source <= r->source && r->target < a->target"),
+    ("a->source < r->source && r->target < a->target", "a->source < r->source"),
+    ("a->source < r->source && r->target < a->target", "a->source < r->target && r->target < a->target"),
+    ("a->source < r->source && r->target < a->target", "a->target < r->source && r->target < a->target"),
+    ("r->source < a->source && a->target < r->target", "r->source <= a->source && a->target < r->target"),
+    ("r->source < a->source && a->target < r->target", "a->target < r->target"),
+    ("r->source < a->source && a->target < r->target", "false"),
+    ("if (!surrounding && !surrounded)", "if (!surrounding)"),
+    ("if (!surrounding && !surrounded)", "if (!surrounded)"),
+    ("if (!surrounding && !surrounded)", "if (!surrounding || !surrounded)"),
+    ("r->target < verdict.earlier_target", "r->target > verdict.earlier_target"),
+    ("surrounding ? SLASH_SURROUNDING : SLASH_SURROUNDED", "surrounding ? SLASH_SURROUNDED : SLASH_SURROUNDING"),
+    ("if (attestation->source > attestation->target)", "if (attestation->source >= attestation->target)"),
+    ("if (attestation->source > attestation->target)", "if (false)"),
+    ("low->has_epochs && attestation->source < low->source", "low->has_epochs && attestation->source <= low->source"),
+    ("low->has_epochs && attestation->source < low->source", "attestation->source < low->source"),
+    ("low->has_epochs && attestation->source < low->source", "low->has_epochs && attestation->source < low->target"),
+    ("low->has_epochs && attestation->source < low->source", "low->has_epochs && attestation->target < low->source"),
+    ("low->has_epochs && attestation->target <= low->target", "low->has_epochs && attestation->target < low->target"),
+    ("low->has_epochs && attestation->target <= low->target", "attestation->target <= low->target"),
+    ("low->has_epochs && attestation->target <= low->target", "low->has_epochs && attestation->target <= low->source"),
+    ("low->has_epochs && attestation->target <= low->target", "low->has_epochs && attestation->source <= low->target"),
+    ("for (size_t i = 0; i < n; i++) {\n        if (records", "for (size_t i = 1; i < n; i++) {\n        if (records"),
+    ("for (size_t i = 0; i < n; i++) {\n        if (records", "for (size_t i = 0; i + 1 < n; i++) {\n        if (records"),
+    ("{.rule = SLASH_DOUBLE_BLOCK, ", "{.rule = SLASH_SAFE, "),
+    ("{.rule = SLASH_BLOCK_BELOW, ", "{.rule = SLASH_SAFE, "),
+]
+
+MERGE = [
+    ("into->has_root = false;\n        return true;", "return true;"),
+    ("into->has_root = false;\n        return true;", "into->has_root = false;"),
+    ("if (!own && !other->has_root)\n", "if (false)\n"),
+    ("have->low.has_slot && add[a].slot <= have->low.slot", "false"),
+    ("have->low.has_slot && add[a].slot <= have->low.slot", "have->low.has_slot && add[a].slot < have->low.slot"),
+    ("if (own[i] && m->blocks[i].has_root)", "if (m->blocks[i].has_root)"),
+    ("if (own[i] && m->attestations[i].has_root)", "if (m->attestations[i].has_root)"),
+    ("low->slot = low->has_slot ? u64_max(low->slot, slot) : slot;", "low->slot = slot;"),
+    ("raise_slot(&m->low, m->blocks[m->block_count - 1].slot);", "raise_slot(&m->low, m->blocks[0].slot);"),
+    ("into->source != other->source ||", ""),
+    ("low->has_epochs && (a->source < low->source || a->target <= low->target)", "false"),
+    ("a->source > a->target || a->source < highest", "a->source < highest"),
+    ("a->source > a->target || a->source < highest", "a->source > a->target"),
+    ("highest = a->source;", ""),
+    ("raise_epochs(&m->low, b.max_source, b.max_target);", "raise_epochs(&m->low, b.min_source, b.max_target);"),
+    ("raise_epochs(&m->low, b.max_source, b.max_target);", "raise_epochs(&m->low, b.max_source, b.min_target);"),
+    ("else if (!m->low.has_epochs && any)", "else if (any)"),
+    ("widen(&b, have->attestations, have->attestation_count);", ""),
+    ("if (add->low.has_epochs)", "if (false)"),
+    ("y->has_root - x->has_root;\n}\n\nint", "0;\n}\n\nint"),
+]
+
+STORE = [
+    ("index.c", "!key->has_attestation || target >= key->attestation.target", "true"),
+    ("index.c", "!key->has_attestation || target >= key->attestation.target", "key->attestation.target >= target"),
+    ("index.c", "return !key->has_block || slot >= key->block.slot;", "return true;"),
+    ("index.c", "key->has_attestation && attestation->target < key->attestation.target", "false"),
+    ("index.c", "key->has_block && block->slot < key->block.slot", "false"),
+    ("index.c", ".older = key->newest_tail, ", ""),
+    ("backend.c", "if (!enabled)\n        return SLASH_DISABLED;", ""),
+    ("backend.c", "return newest > keep ? newest - keep : 0;", "return newest;"),
+    ("backend.c", "if (identity->has_genesis_validators_root && !same)", "if (false)"),
+    ("sqlite_sign.c", "a.source < a.target ? a.source : a.target", "a.target"),
+    ("sqlite_sign.c", "sqlite_read_blocks(h, key, block.slot, block.slot)", "sqlite_read_blocks(h, key, block.slot + 1, block.slot)"),
+    ("sqlite_sign.c", "if (!err.code && h->index.next != from)", "if (false)"),
+    ("sqlite_sign.c", "err = sqlite_write_low(h, &h->index.keys[lows->keys[i]]);", ""),
+    ("sqlite_read.c", "CC_TRY(push_attestation(&h->records, &r->attestation));", "continue;"),
+    ("sqlite_read.c", "CC_TRY(push_block(&h->records, &r->block));", "continue;"),
+    ("sqlite_upkeep.c", "key->low.target = u64_max(key->low.target, target);", ""),
+    ("sqlite_upkeep.c", "key->low.slot = u64_max(key->low.slot, kept);", ""),
+    ("sqlite_upkeep.c", "slash_index_folded(&h->index, first);", ""),
+    ("sqlite_load.c", "return load_tail(h);", "return CC_OK;"),
+    ("sqlite_load.c", "slash_key_saw_attestation(key, &a);\n    }", "}"),
+    ("sqlite_load.c", "CC_TRY(load_low(s, &key->low));", ""),
+    ("sqlite_merge.c", "key->low = merged->low;", ""),
+    ("sqlite_merge.c", "if (!same)\n            CC_TRY(put_block", "if (same)\n            CC_TRY(put_block"),
+    ("sqlite_merge.c", "bool same = !merged->contradictory && old < have->attestation_count &&", "bool same = old < have->attestation_count &&"),
+    ("sqlite_merge.c", "CC_TRY(drop(h, row, STATEMENT_DROP_ATTESTATIONS));", ""),
+    ("sqlite_db.c", "(sqlite3_int64)(value ^ SIGN_BIT)", "(sqlite3_int64)value"),
+]
+
+COMMON = ["base/alloc.c", "base/error.c", "base/num.c", "base/span.c", "base/io.c", "base/clock.c", "base/log.c",
+          "codec/hex.c", "codec/json_stream.c"]
+
+
+def compile_one(cc, source, into):
+    subprocess.run([cc, *FLAGS, "-c", str(source), "-o", str(into)], check=True, capture_output=True, text=True)
+
+
+def mutate(path, text, replacement):
+    source = path.read_text()
+    count = source.count(text)
+    if count != 1:
+        sys.exit(f"{path.name}: {text!r} stands there {count} times: bring the mutant up to date")
+    return source.replace(text, replacement)
+
+
+class Suite:
+    """One test program; mutants replace one of its objects."""
+
+    def __init__(self, cc, work, name, test_sources, sources, libraries, environment):
+        self.cc, self.work, self.name, self.libraries = cc, work, name, libraries
+        self.environment = {**os.environ, **environment}
+        self.objects = {}
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            jobs = []
+            for source in [*test_sources, *sources]:
+                into = work / f"{source.replace('/', '-')}.o"
+                base = ROOT if source.startswith("tests/") else ROOT / "src"
+                if not into.exists():  # another suite's
+                    jobs.append(pool.submit(compile_one, cc, base / source, into))
+                self.objects[source] = into
+            for job in jobs:
+                job.result()
+
+    def run(self, label, replaced=None, mutated=None):
+        program = self.work / f"{self.name}-{label}"
+        objects = [str(mutated if source == replaced else o) for source, o in self.objects.items()]
+        subprocess.run([self.cc, *objects, "-o", str(program), *self.libraries], check=True, capture_output=True)
+        try:
+            done = subprocess.run([str(program)], capture_output=True, env=self.environment, timeout=120)
+            return done.returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            program.unlink()
+
+    def killed(self, number, source, text, replacement):
+        mutant = self.work / f"{self.name}-{number}.c"
+        mutant.write_text(mutate(ROOT / "src" / source, text, replacement))
+        try:
+            compile_one(self.cc, mutant, mutant.with_suffix(".o"))
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"the mutant {text!r} -> {replacement!r} doesn't compile:\n{error.stderr}")
+        return not self.run(str(number), source, mutant.with_suffix(".o"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cc", default="cc")
+    parser.add_argument("--only", default="")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work_name:
+        work = pathlib.Path(work_name)
+        slash = sorted(f"slash/{p.name}" for p in (ROOT / "src/slash").glob("*.c"))
+        kit = ["tests/support/slash_kit.c", "tests/support/fault_vfs.c"]
+        rules = Suite(args.cc, work, "rules", ["tests/unit/slash/test_rules.c"], ["slash/rules.c"], ["-lcmocka"],
+                      {"CC_SEED": "1"})
+        merge = Suite(args.cc, work, "merge", ["tests/unit/slash/test_merge.c", *kit], [*slash, *COMMON], ["-lcmocka", "-lsqlite3", "-lpthread"],
+                      {"CC_SEED": "1", "CC_ROUNDS": "300"})
+        store = Suite(args.cc, work, "store", ["tests/conformance/test_slash_store.c", *kit], [*slash, *COMMON], ["-lcmocka", "-lsqlite3", "-lpthread"], {"CC_SEED": "1", "CC_ROUNDS": "25", "CC_NO_SYNC": "1"})
+        jobs = [(rules, "slash/rules.c", *m) for m in RULES]
+        jobs += [(merge, "slash/merge.c", *m) for m in MERGE]
+        jobs += [(store, "slash/" + file, text, replacement) for file, text, replacement in STORE]
+        jobs = [j for j in jobs if args.only in j[1] + j[2]]
+        for suite in (rules, merge, store):
+            if not suite.run("original"):
+                sys.exit(f"{suite.name}: the unchanged program fails its tests")
+        survivors = 0
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            results = pool.map(lambda job: job[1][0].killed(job[0], *job[1][1:]), enumerate(jobs))
+            for (_, source, text, replacement), killed in zip(jobs, results):
+                if not killed:
+                    survivors += 1
+                    print(f"SURVIVED: {source}: {text!r} -> {replacement!r}")
+        print(f"{len(jobs)} mutants, {survivors} survived")
+        return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

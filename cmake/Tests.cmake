@@ -91,3 +91,10 @@ if(PYTEST AND NOT CC_FUZZ AND NOT CC_TEST_SET)
             ${PYTEST} -q -rs -p no:cacheprovider --timeout=300 ${source})
     endforeach()
 endif()
+
+# Every mutant of slashing protection must be killed by its tests; they are compiled apart from this build.
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND AND TARGET PkgConfig::CMOCKA AND NOT CC_FUZZ AND NOT CC_SANITIZE AND NOT CC_TEST_SET)
+    cc_test(torture/slash_mutants torture 600
+        ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/mutants.py --cc ${CMAKE_C_COMPILER})
+endif()

@@ -222,13 +222,19 @@ static void *attempt_main(void *unused)
     return NULL;
 }
 
-bool inject_prepare(const char *name)
+bool inject_choose(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(attempts); i++)
         if (strcmp(attempts[i].name, name) == 0)
             chosen = &attempts[i];
-    return chosen && sem_init(&locked, 0, 0) == 0 &&
-           pthread_create(&thread, NULL, attempt_main, NULL) == 0;
+    return chosen != NULL;
+}
+
+void inject_start(void)
+{
+    if (chosen &&
+        (sem_init(&locked, 0, 0) != 0 || pthread_create(&thread, NULL, attempt_main, NULL) != 0))
+        log_error("injected: cannot start", KV_STR("attempt", chosen->name));
 }
 
 void inject_run(void)

@@ -78,6 +78,7 @@ static cc_err run(enum room room, room_main_fn *entry)
     log_set_level(part.logging.level);
     CC_TRY(harden_process());
     CC_TRY(sandbox_enter(room, &part));
+    inject_start();
     const struct room_context context = {&part, ROOM_FD_CONTROL, lock_room};
     return entry(&context);
 }

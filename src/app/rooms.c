@@ -332,7 +332,9 @@ static enum error_code cause_of_failure(struct rooms *rooms)
 static void plan_restart(struct rooms *rooms, const struct child *child)
 {
     uint32_t delay = 0;
-    bool first_start = rooms->state == ROOMS_STARTING && !child->ready;
+    /* A closed door is another room's failure, which will be seen next: it is no reason to end the start. */
+    bool first_start = rooms->state == ROOMS_STARTING && !child->ready &&
+                       !(serves(rooms) && child->failure == ERROR_DOOR_CLOSED);
     bool go_on =
         restart_ended(&rooms->restarts[child->room], clock_mono_ms(), child->ready, &delay);
     if (first_start || !go_on) {
@@ -342,7 +344,8 @@ static void plan_restart(struct rooms *rooms, const struct child *child)
         fail(rooms, cause_of_failure(rooms));
         return;
     }
-    rooms->state = ROOMS_RECOVERING;
+    if (rooms->state != ROOMS_STARTING)
+        rooms->state = ROOMS_RECOVERING;
     rooms->due_ms[child->room] = clock_mono_ms() + delay;
     log_warn("starting a room again", KV_STR("which", room_name(child->room)),
              KV_NUM("delay_ms", delay));

@@ -38,7 +38,7 @@ bool test_switch_take(struct arguments *arguments)
     const char *text = arguments->items[--arguments->count];
     if (strncmp(text, "point=", 6) == 0)
         return arm(text + 6);
-    return strncmp(text, "inject=", 7) == 0 && inject_prepare(text + 7);
+    return strncmp(text, "inject=", 7) == 0 && inject_choose(text + 7);
 }
 
 #endif

@@ -151,6 +151,16 @@ def children_of(pid):
     return found
 
 
+def has_ended(pid):
+    """True when the process has let go of everything, locks included; it may still wait to be reaped."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        threads = os.listdir(f"/proc/{pid}/task")  # the first one may be done before the others
+    except OSError:
+        return True
+    return stat[stat.rindex(")") + 2] in "ZX" and len(threads) <= 1
+
+
 class Daemon:
     """See the module's text."""
 
@@ -278,7 +288,7 @@ class Daemon:
         for pid in [self.process.pid, *rooms]:
             self._kill(pid)
         self.process.wait(10)
-        wait_for("the rooms' end", lambda: not any(os.path.exists(f"/proc/{p}/exe") for p in rooms))
+        wait_for("the rooms' end", lambda: all(map(has_ended, rooms)))
 
     def end(self):
         """Ends whatever still runs; for teardown."""

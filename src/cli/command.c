@@ -30,6 +30,24 @@ bool command_take_switch(struct arguments *arguments, const char *name)
     return false;
 }
 
+int command_take_value(struct arguments *arguments, const char *name, const char **ret_value)
+{
+    size_t len = strlen(name);
+    *ret_value = NULL;
+    for (int i = 0; i < arguments->count; i++) {
+        const char *item = arguments->items[i];
+        bool joined = strncmp(item, name, len) == 0 && item[len] == '=';
+        if (!joined && strcmp(item, name) != 0)
+            continue;
+        if (!joined && i + 1 >= arguments->count)
+            return command_usage(arguments, "needs a value", name);
+        *ret_value = joined ? item + len + 1 : arguments->items[i + 1];
+        remove_items(arguments, i, joined ? 1 : 2);
+        break;
+    }
+    return EXIT_CODE_DONE;
+}
+
 int command_refuse_rest(const struct arguments *arguments)
 {
     if (arguments->count == 0)

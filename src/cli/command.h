@@ -41,6 +41,10 @@ int command_take_config(struct arguments *arguments, struct command_config *ret_
 int command_load_config(const struct command_config *command, struct config *ret_config);
 /* Takes `name` out of `arguments`; false when it is not there. */
 bool command_take_switch(struct arguments *arguments, const char *name);
+/* Takes `name VALUE` or `name=VALUE` out of `arguments`; *ret_value NULL when it is not there. EXIT_CODE_USAGE and a
+ * message when the value is missing.
+ */
+int command_take_value(struct arguments *arguments, const char *name, const char **ret_value);
 /* Says what is left over, with EXIT_CODE_USAGE; EXIT_CODE_DONE when nothing is. */
 int command_refuse_rest(const struct arguments *arguments);
 int command_usage(const struct arguments *arguments, const char *message, const char *about);
@@ -48,6 +52,7 @@ int command_usage(const struct arguments *arguments, const char *message, const 
 int command_init(struct arguments *arguments);
 int command_server(struct arguments *arguments);
 int command_config(struct arguments *arguments);
+int command_slashing(struct arguments *arguments);
 int command_room(struct arguments *arguments);
 
 #endif

@@ -1,0 +1,318 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+#include "cli/command.h"
+#include "codec/hex.h"
+#include "core/stores.h"
+#include "slash/interchange.h"
+
+static struct command_config command;
+static struct config config;
+static struct stores stores;
+
+static const char *history_path(void)
+{
+    static char path[PATH_MAX];
+    const char *given = config.anti_slashing.path;
+    (void)snprintf(path, sizeof path, "%s%s", given[0] ? given : config.data_dir,
+                   given[0] ? "" : "/history.sqlite");
+    return path;
+}
+
+static int exit_code_of(cc_err err)
+{
+    if (err.code == 0)
+        return EXIT_CODE_DONE;
+    if (error_is(err, ERROR_LOCKED))
+        return EXIT_CODE_LOCKED;
+    return error_class(err) == CLASS_INPUT || error_is(err, ERROR_WRONG_NETWORK) ? EXIT_CODE_REFUSED
+                                                                                 : EXIT_CODE_FAILED;
+}
+
+static int say_error(const char *what, cc_err err)
+{
+    (void)fprintf(stderr, "containment-chamber slashing: %s: %s%s%s\n", what, error_text(err),
+                  error_detail()[0] ? ": " : "", error_detail());
+    return exit_code_of(err);
+}
+
+/* --- the store ----------------------------------------------------------------------------------- */
+
+static int say_locked(int holder)
+{
+    (void)fprintf(stderr, "containment-chamber slashing: %s is in use by process %d",
+                  history_path(), holder);
+    (void)fprintf(stderr, ".\nStop the signer first. Working on a running signer, with "
+                          "--signer-url, arrives with access control.\n");
+    return EXIT_CODE_LOCKED;
+}
+
+static int open_history(struct slash_store **ret_store)
+{
+    if (config.anti_slashing.backend == HISTORY_NOOP) {
+        (void)fprintf(stderr, "containment-chamber slashing: anti_slashing.backend is noop: there "
+                              "is no history\n");
+        return EXIT_CODE_REFUSED;
+    }
+    cc_err err = stores_load_config(&config, &stores);
+    if (err.code)
+        return say_error("configuration", err);
+    int holder = 0;
+    err = slash_sqlite_open(history_path(), stores.network.production, ret_store, &holder);
+    if (error_is(err, ERROR_LOCKED))
+        return say_locked(holder);
+    if (err.code)
+        return say_error(history_path(), err);
+    /* A file of another network must not fix the root of a history that has none yet. */
+    if (stores.has_genesis_validators_root)
+        err = slash_fix_genesis(*ret_store, &stores.genesis_validators_root);
+    if (!err.code)
+        return EXIT_CODE_DONE;
+    slash_store_close(*ret_store);
+    return say_error(history_path(), err);
+}
+
+/* --- import ------------------------------------------------------------------------------------------ */
+
+static cc_err read_file(void *context, void *into, size_t room, size_t *ret_len)
+{
+    ssize_t n;
+    do
+        n = read(*(const int *)context, into, room);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return CC_FAIL(IO, "read");
+    *ret_len = (size_t)n;
+    return CC_OK;
+}
+
+static cc_err rewind_file(void *context)
+{
+    return lseek(*(const int *)context, 0, SEEK_SET) == 0 ? CC_OK : CC_FAIL(IO, "seek");
+}
+
+/* What comes through a pipe is kept, since it is read twice. */
+static cc_err spool(int *fd)
+{
+    const char *directory = config.data_dir;
+    CC_CLEANUP(fd_closep) int kept = open(directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    if (kept < 0)
+        return CC_FAIL(IO, "no temporary file in data_dir");
+    static uint8_t chunk[1 << 16];
+    for (;;) {
+        size_t n;
+        CC_TRY(read_file(fd, chunk, sizeof chunk, &n));
+        if (n == 0)
+            break;
+        CC_TRY(fd_write_all(kept, chunk, n));
+    }
+    CC_TRY(rewind_file(&kept));
+    int pipe_end = *fd;
+    *fd = kept;
+    kept = pipe_end;
+    return CC_OK;
+}
+
+static int open_input(const char *from, int *ret_fd)
+{
+    *ret_fd = strcmp(from, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                     : open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (*ret_fd < 0) {
+        (void)fprintf(stderr, "containment-chamber slashing: %s: %s\n", from, strerror(errno));
+        return EXIT_CODE_FAILED;
+    }
+    if (lseek(*ret_fd, 0, SEEK_CUR) >= 0)
+        return EXIT_CODE_DONE;
+    cc_err err = spool(ret_fd);
+    return err.code ? say_error(from, err) : EXIT_CODE_DONE;
+}
+
+static int report_import(const char *from, const struct interchange_result *result, cc_err err)
+{
+    const struct slash_import_report *r = &result->report;
+    (void)fprintf(stderr, "%.*s", (int)result->messages.len,
+                  result->messages.len ? (const char *)result->messages.data : "");
+    if (err.code)
+        (void)say_error(from, err);
+    if (result->faults)
+        (void)fprintf(stderr, "Nothing was imported: %u fault(s) in the file.\n", result->faults);
+    else
+        (void)printf("%llu validators: %llu blocks and %llu attestations added, %llu known before; "
+                     "%llu validators contradict themselves and were reduced to watermarks\n",
+                     (unsigned long long)r->validators, (unsigned long long)r->blocks,
+                     (unsigned long long)r->attestations, (unsigned long long)r->known,
+                     (unsigned long long)r->contradictory);
+    if (err.code && !result->faults)
+        (void)fprintf(stderr, "The import is not complete. It can be repeated.\n");
+    return exit_code_of(err);
+}
+
+static int import_history(const char *from)
+{
+    CC_CLEANUP(fd_closep) int fd = -1;
+    struct slash_store *store;
+    int code = open_input(from, &fd);
+    if (code == EXIT_CODE_DONE)
+        code = open_history(&store);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    struct interchange_result result = {.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
+    const struct interchange_source source = {read_file, rewind_file, &fd};
+    cc_err err = interchange_import(store, &source, NULL, 0, &result);
+    code = report_import(from, &result, err);
+    buf_release(&result.messages);
+    slash_store_close(store);
+    return code;
+}
+
+/* --- export ---------------------------------------------------------------------------------------------- */
+
+static cc_err write_file(void *context, const void *data, size_t len)
+{
+    return fd_write_all(*(const int *)context, data, len);
+}
+
+/* A file appears under its name only when it is complete. */
+static cc_err export_to_file(struct slash_store *store, const char *to, uint64_t *ret_count)
+{
+    char partial[PATH_MAX];
+    int n = snprintf(partial, sizeof partial, "%s.%d.partial", to, (int)getpid());
+    if (n < 0 || (size_t)n >= sizeof partial)
+        return CC_FAIL(LIMIT, "path too long");
+    CC_CLEANUP(fd_closep) int fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return CC_FAIL(IO, "the file can't be made");
+    cc_err err = interchange_export(store, write_file, &fd, NULL, 0, ret_count);
+    if (!err.code && fsync(fd) != 0)
+        err = CC_FAIL(IO, "fsync");
+    if (!err.code && rename(partial, to) != 0)
+        err = CC_FAIL(IO, "rename");
+    if (err.code)
+        (void)unlink(partial);
+    return err;
+}
+
+static int export_history(const char *to)
+{
+    struct slash_store *store;
+    int code = open_history(&store);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    uint64_t count = 0;
+    int out = STDOUT_FILENO;
+    cc_err err = strcmp(to, "-") == 0 ? interchange_export(store, write_file, &out, NULL, 0, &count)
+                                      : export_to_file(store, to, &count);
+    slash_store_close(store);
+    if (err.code)
+        return say_error(to, err);
+    (void)fprintf(stderr, "%llu validators exported\n", (unsigned long long)count);
+    return EXIT_CODE_DONE;
+}
+
+/* --- status ---------------------------------------------------------------------------------------------- */
+
+static void print_hex(const char *label, bool known, const uint8_t *bytes)
+{
+    char digits[65] = {0};
+    hex_encode(bytes, 32, digits);
+    (void)printf("%s%s%s\n", label, known ? "0x" : "not fixed yet", known ? digits : "");
+}
+
+static void print_json(const struct slash_identity *id, const struct slash_status *s)
+{
+    char digits[65] = {0};
+    hex_encode(id->history_id, 32, digits);
+    (void)printf("{\"history_id\":\"0x%s\",", digits);
+    hex_encode(id->genesis_validators_root.bytes, 32, digits);
+    if (id->has_genesis_validators_root)
+        (void)printf("\"genesis_validators_root\":\"0x%s\",", digits);
+    if (s->high.set)
+        (void)printf("\"high_watermark\":{\"slot\":\"%llu\",\"epoch\":\"%llu\"},",
+                     (unsigned long long)s->high.slot, (unsigned long long)s->high.epoch);
+    (void)printf("\"validators\":%llu,\"blocks\":%llu,\"attestations\":%llu}\n",
+                 (unsigned long long)s->validators, (unsigned long long)s->blocks,
+                 (unsigned long long)s->attestations);
+}
+
+static void print_text(const struct slash_identity *id, const struct slash_status *s)
+{
+    (void)printf("path                    %s\n", history_path());
+    print_hex("history id              ", true, id->history_id);
+    print_hex("genesis validators root ", id->has_genesis_validators_root,
+              id->genesis_validators_root.bytes);
+    (void)printf("validators              %llu\nblocks                  %llu\n"
+                 "attestations            %llu\n",
+                 (unsigned long long)s->validators, (unsigned long long)s->blocks,
+                 (unsigned long long)s->attestations);
+    if (s->high.set)
+        (void)printf("high watermark          slot %llu, epoch %llu\n",
+                     (unsigned long long)s->high.slot, (unsigned long long)s->high.epoch);
+}
+
+static int print_status(bool json)
+{
+    struct slash_store *store;
+    struct slash_status status;
+    int code = open_history(&store);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    cc_err err = slash_status(store, &status);
+    if (!err.code)
+        (json ? print_json : print_text)(&store->identity, &status);
+    slash_store_close(store);
+    return err.code ? say_error("status", err) : EXIT_CODE_DONE;
+}
+
+/* --- the command -------------------------------------------------------------------------------------------- */
+
+struct wanted {
+    bool import, export, status, json;
+    const char *from, *to;
+};
+
+static int read_arguments(struct arguments *arguments, struct wanted *w)
+{
+    w->import = command_take_switch(arguments, "import");
+    w->export = !w->import && command_take_switch(arguments, "export");
+    w->status = !w->import && !w->export && command_take_switch(arguments, "status");
+    if (!w->import && !w->export && !w->status)
+        return command_usage(arguments, "import, export or status?", NULL);
+    int code = EXIT_CODE_DONE;
+    if (w->import)
+        code = command_take_value(arguments, "--from", &w->from);
+    if (w->export)
+        code = command_take_value(arguments, "--to", &w->to);
+    if (w->status)
+        w->json = command_take_switch(arguments, "--json");
+    if (code == EXIT_CODE_DONE && w->import && !w->from)
+        code = command_usage(arguments, "import needs --from FILE, or --from - for standard input",
+                             NULL);
+    if (code == EXIT_CODE_DONE && w->export && !w->to)
+        code =
+            command_usage(arguments, "export needs --to FILE, or --to - for standard output", NULL);
+    return code;
+}
+
+int command_slashing(struct arguments *arguments)
+{
+    struct wanted w = {0};
+    int code = read_arguments(arguments, &w);
+    if (code == EXIT_CODE_DONE)
+        code = command_take_config(arguments, &command);
+    if (code == EXIT_CODE_DONE)
+        code = command_refuse_rest(arguments);
+    if (code == EXIT_CODE_DONE)
+        code = command_load_config(&command, &config);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    if (w.import)
+        return import_history(w.from);
+    return w.export ? export_history(w.to) : print_status(w.json);
+}

@@ -21,7 +21,8 @@ struct front_link {
     int control_fd;
     struct pending_queue answers;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards all below */
+    struct a_signed *items; /* the thread's: one whole message */
+    pthread_mutex_t lock;   /* guards all below */
     pthread_cond_t changed;
     struct front_door now;  /* the reader's; fd -1: none */
     struct front_door next; /* not accepted yet; fd -1: none */
@@ -156,9 +157,10 @@ void front_link_answer(struct front_link *link, struct pending_list *list)
     pending_queue_put(&link->answers, list);
 }
 
-/* Answers of one door go in one message; `items` has room for a whole one. */
-static void send_batch(struct front_link *link, struct pending_list *list, struct a_signed *items)
+/* Answers of one door go in one message. */
+static void send_batch(struct front_link *link, struct pending_list *list)
 {
+    struct a_signed *items = link->items;
     struct pending *row = NULL;
     uint32_t epoch = list->head->front_epoch;
     bool waits = front_link_waits(link, epoch);
@@ -180,13 +182,23 @@ static void *answer_thread(void *argument)
 {
     struct front_link *link = argument;
     struct pending_list list;
-    struct a_signed *items = cc_alloc_array(ANSWERS_PER_MESSAGE, sizeof *items);
-    cc_assert(items);
     while (pending_queue_take(&link->answers, ANSWERS_PER_MESSAGE, 0, &list))
         while (list.head)
-            send_batch(link, &list, items);
-    cc_free(items);
+            send_batch(link, &list);
     return NULL;
+}
+
+static void release(struct front_link *link)
+{
+    if (link->now.fd >= 0)
+        (void)close(link->now.fd);
+    if (link->next.fd >= 0)
+        (void)close(link->next.fd);
+    pending_queue_release(&link->answers);
+    (void)pthread_cond_destroy(&link->changed);
+    (void)pthread_mutex_destroy(&link->lock);
+    cc_free(link->items);
+    cc_free(link);
 }
 
 CC_ERR front_link_new(struct pending_table *table, int control_fd, struct front_link **ret_link)
@@ -201,12 +213,11 @@ CC_ERR front_link_new(struct pending_table *table, int control_fd, struct front_
     cc_assert(pthread_mutex_init(&link->lock, NULL) == 0);
     cc_assert(pthread_cond_init(&link->changed, NULL) == 0);
     pending_queue_init(&link->answers);
-    if (pthread_create(&link->thread, NULL, answer_thread, link) != 0) {
-        pending_queue_release(&link->answers);
-        (void)pthread_cond_destroy(&link->changed);
-        (void)pthread_mutex_destroy(&link->lock);
-        cc_free(link);
-        return CC_FAIL(SYSTEM, "thread");
+    link->items = cc_alloc_array(ANSWERS_PER_MESSAGE, sizeof *link->items);
+    if (!link->items || pthread_create(&link->thread, NULL, answer_thread, link) != 0) {
+        cc_err err = link->items ? CC_FAIL(SYSTEM, "thread") : CC_FAIL(NO_MEMORY, NULL);
+        release(link);
+        return err;
     }
     *ret_link = link;
     return CC_OK;
@@ -218,12 +229,5 @@ void front_link_free(struct front_link *link)
         return;
     pending_queue_stop(&link->answers);
     (void)pthread_join(link->thread, NULL);
-    if (link->now.fd >= 0)
-        (void)close(link->now.fd);
-    if (link->next.fd >= 0)
-        (void)close(link->next.fd);
-    pending_queue_release(&link->answers);
-    (void)pthread_cond_destroy(&link->changed);
-    (void)pthread_mutex_destroy(&link->lock);
-    cc_free(link);
+    release(link);
 }

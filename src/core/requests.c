@@ -192,14 +192,25 @@ static void end_door(struct reader *reader, cc_err err)
 
 void *requests_thread(void *argument)
 {
-    struct service *service = argument;
-    struct reader *reader = cc_alloc(sizeof *reader);
-    cc_assert(reader);
-    reader->service = service;
-    while (!front_link_accept(service->link, &reader->door).code) {
+    struct reader *reader = argument;
+    while (!front_link_accept(reader->service->link, &reader->door).code) {
         end_door(reader, read_door(reader));
-        front_link_drop(service->link);
+        front_link_drop(reader->service->link);
     }
-    cc_free(reader);
     return NULL;
+}
+
+CC_ERR requests_new(struct service *service, struct reader **ret_reader)
+{
+    struct reader *reader = cc_alloc(sizeof *reader);
+    if (!reader)
+        return CC_FAIL(NO_MEMORY, NULL);
+    reader->service = service;
+    *ret_reader = reader;
+    return CC_OK;
+}
+
+void requests_free(struct reader *reader)
+{
+    cc_free(reader);
 }

@@ -123,7 +123,8 @@ static cc_err start_parts(struct service *service)
         .writer = service->writer,
     };
     CC_TRY(loads_start(&loads, &service->loads));
-    if (pthread_create(&service->reader, NULL, requests_thread, service) != 0)
+    CC_TRY(requests_new(service, &service->reader));
+    if (pthread_create(&service->reader_thread, NULL, requests_thread, service->reader) != 0)
         return CC_FAIL(SYSTEM, "reader thread");
     service->reader_runs = true;
     return CC_OK;
@@ -146,11 +147,12 @@ void service_stop(struct service *service)
     if (service->link)
         front_link_stop(service->link);
     if (service->reader_runs)
-        (void)pthread_join(service->reader, NULL);
+        (void)pthread_join(service->reader_thread, NULL);
     loads_stop(service->loads);
     writer_stop(service->writer);
     vault_client_stop(service->vault);
     front_link_free(service->link);
+    requests_free(service->reader);
     registry_free(service->registry);
     pending_table_free(service->table);
     memset(service, 0, sizeof *service);

@@ -33,6 +33,8 @@ struct service_settings {
     size_t held_count;
 };
 
+struct reader;
+
 struct service {
     struct service_settings settings;
     struct pending_table *table;
@@ -41,7 +43,8 @@ struct service {
     struct vault_client *vault;
     struct writer *writer;
     struct loads *loads;
-    pthread_t reader;
+    struct reader *reader;
+    pthread_t reader_thread;
     bool reader_runs;
     atomic_bool draining;
 };
@@ -56,7 +59,9 @@ void service_health(struct service *service, struct a_health *ret_health);
 
 /* --- core/requests.c --------------------------------------------------------------------------------- */
 
-/* The thread that reads door A; its argument is the service. */
-void *requests_thread(void *service);
+CC_ERR requests_new(struct service *service, struct reader **ret_reader);
+void requests_free(struct reader *reader); /* takes NULL */
+/* The thread that reads door A, until front_link_stop(); its argument is the reader. */
+void *requests_thread(void *reader);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/io.h"
 
 #include "core/stores.h"
@@ -364,6 +365,35 @@ static void test_P1_noop_says_so_and_the_vault_still_refuses(void **state)
     assert_int_equal(answer.rule, SLASH_VAULT_FLOOR);
 }
 
+/* --- C7 ---------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t failing_nth;
+
+static void fail_an_allocation(void)
+{
+    (void)alloc_fail_nth(failing_nth);
+}
+
+/* Each allocation of a start fails once: the core says so and ends, or does without; it never crashes. */
+static void test_C7_out_of_memory_at_a_start(void **state)
+{
+    unsigned refused = 0;
+    (void)state;
+    room.prepare = fail_an_allocation;
+    for (failing_nth = 1; failing_nth <= 60; failing_nth++) {
+        int code = core_room_start(&room);
+        if (code) {
+            assert_true(code == ERROR_NO_MEMORY || code == ERROR_SYSTEM || code == ERROR_TAMPERED);
+            refused++;
+            continue;
+        }
+        assert_int_equal(core_room_stop_core(&room), 0);
+    }
+    assert_true(refused >= 10);
+    room.prepare = NULL;
+    assert_int_equal(core_room_start(&room), 0);
+}
+
 /* --- records as bytes -------------------------------------------------------------------------------------------------- */
 
 static void test_records_as_bytes(void **state)
@@ -424,6 +454,7 @@ int main(void)
         BARE(test_T2_a_rolled_back_store),
         MADE(test_T2_files_that_are_gone),
         BARE(test_P1_noop_says_so_and_the_vault_still_refuses),
+        MADE(test_C7_out_of_memory_at_a_start),
         cmocka_unit_test(test_records_as_bytes),
     };
     core_room_reserve_metrics();

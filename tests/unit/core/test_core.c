@@ -481,7 +481,7 @@ static void test_a_full_table_is_503_at_once_and_never_for_blocks(void **state)
     uint64_t began = clock_mono_ms();
     while (flood.busy == 0)
         count_answers(&flood);
-    assert_true(clock_mono_ms() - began < 500);
+    assert_true(clock_mono_ms() - began < 1500); /* with a vault that does not move at all */
     assert_int_equal(flood.good, 0);
     struct a_sign block = test_block(1, 640, 1); /* gets a row of the reserve, and its record */
     assert_int_equal(door_send(room.front, room.front_life, A_SIGN, &block, sizeof block, 1).code,

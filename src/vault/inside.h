@@ -20,7 +20,8 @@
 enum {
     VAULT_KEYS_MAX = 100000,
     VAULT_KEYS_MIN = 1000,
-    VAULT_OTHER_SECRETS = 8, /* the chamber's */
+    VAULT_OTHER_SECRETS = 8,    /* the chamber's */
+    VAULT_LOCKED_MAX = 4 << 20, /* bytes that the arena locks for VAULT_KEYS_MAX keys, rounded up */
 };
 
 struct vault {

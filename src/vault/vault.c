@@ -22,6 +22,7 @@
 
 #include "crypto/kdf.h"
 #include "crypto/self_test.h"
+#include "secret/harden.h"
 #include "vault/threads.h"
 
 enum {
@@ -157,6 +158,7 @@ CC_ERR vault_main(const struct room_context *room)
     struct threads *threads = NULL;
     CC_TRY(crypto_self_test());
     const struct threads_plan plan = plan_of(room, &vault);
+    harden_raise_memlock(VAULT_LOCKED_MAX + (size_t)plan.openers * sizeof(struct door_message) * 2);
     CC_TRY(threads_new(&plan, &threads));
     cc_err err = vault_open(room->config->key_sources.expected_keys, keystore_memory(), &vault);
     if (!err.code) {

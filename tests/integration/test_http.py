@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 
 import hostile
 import messages
-from daemon import wait_for
+from daemon import binary_with_switches, release_binary, wait_for
 
 SECRET = "0x" + "25295f0d1d592a90b333e26e85149708208e9f8e8bc18f6c77bd62f8ad7a6866"
 
@@ -180,6 +181,30 @@ def test_slow_requests_are_shut_and_nobody_waits_for_them(make_daemon):
     watcher.end()
     assert not slow, f"{len(slow)} still open"
     assert re.search(r"^containment_http_timeouts_total [1-9]", daemon.metrics(), re.M)
+
+
+def test_C7_out_of_descriptors_is_survived(make_daemon, workdir):
+    wrapper = workdir / "few-descriptors"
+    wrapper.write_text(f'#!/bin/sh\nulimit -n 48\nexec {release_binary() or binary_with_switches()} "$@"\n')
+    wrapper.chmod(0o755)
+    signer = make_daemon(keys=[SECRET], config=CONFIG, binary=wrapper)
+    signer.init()
+    signer.start()
+    front = signer.room("front")
+    clients = [socket.create_connection(("127.0.0.1", signer.http_port), 20) for _ in range(60)]
+    for s in clients:
+        s.sendall(hostile.raw("GET", "/upcheck"))
+    answered = []
+    while clients:
+        ready, _, _ = select.select(clients, [], [], 20)
+        assert ready, f"{len(answered)} answered, {len(clients)} wait for ever"
+        for s in ready:
+            answered.append(s.recv(1000)[:12])
+            s.close()
+            clients.remove(s)
+    assert answered == [b"HTTP/1.1 200"] * 60
+    assert signer.sign(hostile.KEY, messages.attestation(0, 1))[0] == 200
+    assert signer.room("front") == front
 
 
 def test_pipelined_requests_are_answered_in_order(signer):

@@ -227,8 +227,9 @@ static void test_chunked_bodies_and_trailers(void **state)
 /* Sends a sign request whose body is `len` bytes: the text, then blanks. */
 static struct reply ask_padded(const char *text, size_t len, bool chunked)
 {
-    char *all = cc_alloc(len);
+    char *all = malloc(len);
     char head[512];
+    assert_non_null(all);
     memset(all, ' ', len);
     memcpy(all, text, strlen(text));
     int n =
@@ -247,7 +248,7 @@ static struct reply ask_padded(const char *text, size_t len, bool chunked)
         rig_say(fd, "\r\n0\r\n\r\n");
     struct reply r = rig_read(fd, 20000);
     (void)close(fd);
-    cc_free(all);
+    free(all);
     return r;
 }
 
@@ -288,6 +289,103 @@ static void test_large_bodies_of_one_kind(void **state)
     expect_padded("{\"type\":\"EXECUTION_PAYLOAD_ENVELOPE\"}", 2 << 20, false, 400);
     (void)snprintf(text, sizeof text, "{\"x\":\"EXECUTION_PAYLOAD_ENVELOPE\",%s", body + 1);
     expect_padded(text, 2 << 20, false, 413);
+}
+
+/* A body that has begun and waits for its end. */
+static int begin_body(const char *text, size_t announced, size_t sent)
+{
+    char head[512];
+    char *all = malloc(sent);
+    assert_non_null(all);
+    memset(all, ' ', sent);
+    memcpy(all, text, strlen(text));
+    int fd = rig_connect(rig.api_port);
+    (void)snprintf(head, sizeof head,
+                   "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n",
+                   sign_target, announced);
+    rig_say(fd, head);
+    rig_send(fd, all, sent);
+    free(all);
+    return fd;
+}
+
+static void expect_rest(int fd, size_t len, int status)
+{
+    char *all = malloc(len);
+    assert_non_null(all);
+    memset(all, ' ', len);
+    rig_send(fd, all, len);
+    free(all);
+    struct reply r = rig_read(fd, 20000);
+    assert_int_equal(r.status, status);
+    reply_release(&r);
+    (void)close(fd);
+}
+
+/* Of one more large body; which of them are counted already, only this can tell. */
+static int status_of_large(void)
+{
+    static const char envelope[] = "{\"type\":\"EXECUTION_PAYLOAD_ENVELOPE\"}";
+    struct reply r = ask_padded(envelope, (1 << 20) + (1 << 19), false);
+    reply_release(&r);
+    return r.status;
+}
+
+static void test_large_bodies_are_few(void **state)
+{
+    (void)state;
+    static const char envelope[] = "{\"type\":\"EXECUTION_PAYLOAD_ENVELOPE\"}";
+    int fds[4];
+    assert_int_equal(status_of_large(), 400);
+    for (int i = 0; i < 4; i++)
+        fds[i] = begin_body(envelope, 2 << 20, (1 << 20) + (1 << 19));
+    while (status_of_large() != 503)
+        ;
+    for (int i = 0; i < 4; i++)
+        expect_rest(fds[i], 1 << 19, 400);
+    while (status_of_large() != 400)
+        ;
+}
+
+static void test_bodies_have_one_budget(void **state)
+{
+    (void)state;
+    int fds[140]; /* 128 MiB are for 128 of these */
+    int good = 0;
+    int busy = 0;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = begin_body(body, 1 << 20, (1 << 20) - 100);
+    expect("POST", sign_target, "", body, 200, NULL); /* small ones go on */
+    char rest[101];
+    (void)snprintf(rest, sizeof rest, "%100s", "");
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        rig_say(fds[i], rest);
+        struct reply r = rig_read(fds[i], 20000);
+        good += r.status == 200;
+        busy += r.status == 503;
+        reply_release(&r);
+        (void)close(fds[i]);
+    }
+    assert_int_equal(good + busy, ARRAY_LEN(fds));
+    assert_true(good >= 100 && busy >= 1);
+    expect_padded(body, 600000, false, 200);
+}
+
+/* Every allocation of ours on the way of a request fails once: that request gets an error, the next one a signature. */
+static void test_C7_out_of_memory(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth <= 12; nth++) {
+        (void)alloc_fail_nth(nth);
+        struct reply large = ask_padded(body, 40000, false);
+        struct reply keys = rig_ask(rig.api_port, "GET", "/api/v1/eth2/publicKeys", "", NULL);
+        (void)alloc_fail_nth(0);
+        assert_true(large.status == 200 || large.status == 500 || large.status == 503);
+        assert_true(keys.status == 200 || keys.status == 500 || keys.status == 0);
+        reply_release(&large);
+        reply_release(&keys);
+        expect("POST", sign_target, "", body, 200, NULL);
+    }
 }
 
 static void test_P24_depth_is_bounded(void **state)
@@ -572,6 +670,9 @@ int main(void)
         TEST(test_chunked_bodies_and_trailers),
         TEST(test_P24_bodies_are_bounded),
         TEST(test_large_bodies_of_one_kind),
+        TEST(test_large_bodies_are_few),
+        TEST(test_bodies_have_one_budget),
+        TEST(test_C7_out_of_memory),
         TEST(test_P24_depth_is_bounded),
         TEST(test_headers_are_bounded),
         TEST(test_metrics),

@@ -336,10 +336,11 @@ static void test_C09_malformed_messages(void **state)
 static void test_C09_random_batches(void **state)
 {
     (void)state;
-    unsigned seed = 97;
+    const char *given = getenv("CC_SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 97;
     struct b_sign *batch = calloc(64, sizeof *batch);
     assert_non_null(batch);
-    print_message("seed %u\n", seed);
+    print_message("CC_SEED=%u\n", seed);
     for (unsigned round = 0; round < 30; round++) {
         for (size_t i = 0; i < 64; i++) {
             const uint64_t a = (uint64_t)rand_r(&seed) % 16 + round / 2;
@@ -431,6 +432,22 @@ static void test_C03_no_copy_of_a_key_stays_in_the_vault(void **state)
     assert_false(vault_memory_holds(secret));
 }
 
+/* A password longer than a hash's block, and one that is not; both derivations. */
+static void test_C03_no_copy_of_a_password_stays_in_the_vault(void **state)
+{
+    (void)state;
+    struct k_keystore k = {.id = 1, .c = 2, .n = 16, .r = 8, .p = 1, .salt_len = 8};
+    for (unsigned i = 0; i < 4; i++) {
+        k.kdf = i % 2 ? K_KDF_SCRYPT : K_KDF_PBKDF2_SHA256;
+        k.password_len = i < 2 ? 32 : 200;
+        assert_int_equal(random_bytes(k.password, k.password_len).code, 0);
+        assert_int_equal(loader_ask(&room, K_KEYSTORE, &k, sizeof k, 1, answer).code, 0);
+        assert_int_equal(((const struct k_result *)(const void *)answer->items)->error,
+                         ERROR_KEYSTORE_PASSWORD);
+        assert_false(vault_memory_holds(k.password));
+    }
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -451,6 +468,7 @@ int main(void)
         CASE(test_lists_public_keys_only),
         CASE(test_T25_seal_ends_signing_for_this_life),
         CASE(test_C03_no_copy_of_a_key_stays_in_the_vault),
+        CASE(test_C03_no_copy_of_a_password_stays_in_the_vault),
     };
     return cmocka_run_group_tests(tests, make_chamber, remove_chamber);
 }

@@ -355,6 +355,15 @@ static void test_bodies_have_one_budget(void **state)
     int busy = 0;
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         fds[i] = begin_body(body, 1 << 20, (1 << 20) - 100);
+    /* How many of them have come by now only the server knows: one more is refused as soon as it is 128. */
+    struct reply probe = {0};
+    do {
+        reply_release(&probe);
+        probe = ask_padded(body, 600000, false);
+    } while (probe.status == 200);
+    assert_int_equal(probe.status, 503);
+    assert_non_null(strstr(probe.body, "BUSY"));
+    reply_release(&probe);
     expect("POST", sign_target, "", body, 200, NULL); /* small ones go on */
     char rest[101];
     (void)snprintf(rest, sizeof rest, "%100s", "");
@@ -367,7 +376,7 @@ static void test_bodies_have_one_budget(void **state)
         (void)close(fds[i]);
     }
     assert_int_equal(good + busy, ARRAY_LEN(fds));
-    assert_true(good >= 100 && busy >= 1);
+    assert_true(good >= 100);
     expect_padded(body, 600000, false, 200);
 }
 

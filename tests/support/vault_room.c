@@ -29,10 +29,10 @@ static cc_err run(struct vault_room *room)
 /* The descriptors that the sandbox expects; no log. */
 static void become_room(struct vault_room *room)
 {
-    log_init(open("/dev/null", O_WRONLY | O_CLOEXEC), false, LOG_LEVEL_ERROR);
     if (dup2(room->room_control, ROOM_FD_CONTROL) != ROOM_FD_CONTROL)
         _exit(99);
     room->room_control = ROOM_FD_CONTROL;
+    log_init(open("/dev/null", O_WRONLY | O_CLOEXEC), false, LOG_LEVEL_ERROR);
 }
 
 static void *run_thread(void *argument)

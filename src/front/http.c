@@ -62,6 +62,14 @@ void connection_wait(struct connection *c)
     atomic_store(&c->deadline_ms, NEVER);
 }
 
+/* Under connections_lock. */
+static void forget(struct http *h, struct connection *c)
+{
+    c->open = false;
+    h->open_count--;
+    metric_sub(METRIC_HTTP_CONNECTIONS, 1);
+}
+
 /* The slot of a new socket; NULL when the process has no room for it. */
 static struct connection *connection_open(struct http *h, int fd, enum listener listener)
 {
@@ -69,7 +77,8 @@ static struct connection *connection_open(struct http *h, int fd, enum listener 
     (void)pthread_mutex_lock(&h->connections_lock);
     if ((uint32_t)fd < h->connection_slots) {
         c = &h->connections[fd];
-        cc_assert(!c->open);
+        if (c->open) /* libmicrohttpd gave it up without a word: the number is free, or it weren't here */
+            forget(h, c);
         c->open = true;
         c->listener = listener;
         c->target = NULL;
@@ -85,9 +94,7 @@ static struct connection *connection_open(struct http *h, int fd, enum listener 
 static void connection_closed(struct http *h, struct connection *c)
 {
     (void)pthread_mutex_lock(&h->connections_lock);
-    c->open = false;
-    h->open_count--;
-    metric_sub(METRIC_HTTP_CONNECTIONS, 1);
+    forget(h, c);
     (void)pthread_mutex_unlock(&h->connections_lock);
 }
 
@@ -139,7 +146,8 @@ static uint32_t shut_connections(struct http *h, shut_fn *should, uint64_t now_m
         if (!c->open || !should(c, now_ms))
             continue;
         atomic_store(&c->deadline_ms, NEVER);
-        (void)shutdown((int)fd, SHUT_RDWR);
+        if (shutdown((int)fd, SHUT_RDWR) != 0 && errno == EBADF)
+            forget(h, c);
         count++;
     }
     (void)pthread_mutex_unlock(&h->connections_lock);

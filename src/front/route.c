@@ -123,10 +123,10 @@ CC_ERR route_find(const char *method,
                   enum route_listeners listener,
                   struct route_match *ret_match)
 {
-    *ret_match = (struct route_match){.id = ROUTE_NONE, .head = strcmp(method, "HEAD") == 0};
+    *ret_match = (struct route_match){.id = ROUTE_NONE};
     if (target[0] != '/')
         return CC_FAIL(MALFORMED, "the request target is not a path");
-    bool get = ret_match->head || strcmp(method, "GET") == 0;
+    bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     enum route_method wanted = get ? ROUTE_GET : strcmp(method, "POST") == 0 ? ROUTE_POST : 0;
     bool known = false;
     for (enum route_id id = 0; id < ROUTE_NONE; id++) {

@@ -57,13 +57,12 @@ struct route {
 
 struct route_match {
     enum route_id id;
-    bool head;      /* HEAD was asked: GET without its body */
     char allow[32]; /* for METHOD: "GET, HEAD, POST" */
     size_t argument_len;
     char argument[ROUTE_ARGUMENT_MAX + 1];
 };
 
-/* `target` is the raw request target, percent-encoding untouched. */
+/* HEAD is GET: the server leaves the body out. `target` is the raw request target, percent-encoding untouched. */
 CC_ERR route_find(const char *method,
                   const char *target,
                   enum route_listeners listener,

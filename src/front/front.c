@@ -1,12 +1,12 @@
-/* System calls after lock(), for the sandbox's table:
- *   threads and memory    futex mmap munmap mprotect madvise brk rseq sched_yield rt_sigprocmask sigaltstack exit exit_group
- *   time                  clock_gettime gettimeofday (vdso falls back to them) clock_nanosleep
- *   accepting             poll ppoll accept4
- *   libmicrohttpd         epoll_wait epoll_pwait epoll_ctl recvfrom sendto sendmsg writev read write (eventfd) shutdown close
- *                         fcntl setsockopt getsockopt getpeername getsockname
+/* System calls after lock(), as app/sandbox.def has them:
+ *   threads and memory    futex mmap munmap mprotect madvise brk rseq sched_yield rt_sigprocmask exit exit_group
+ *   time                  clock_gettime gettimeofday (where the vdso falls back to them)
+ *   accepting             poll accept4
+ *   libmicrohttpd         epoll_wait epoll_ctl recvfrom sendto sendmsg read and write (eventfd) shutdown close fcntl
+ *                         setsockopt (TCP) getsockname
  *   doors, control, log   read write writev recvmsg sendmsg shutdown close
- *   sanitizers            more; a sanitizer's build is not locked
- * No socket, connect, bind, listen, open, ioctl, clone, execve, kill, ptrace.
+ *   refused, coped with   openat: free() asks for overcommit_memory when a thread's heap first shrinks; sched_getaffinity
+ * No socket, connect, bind, listen, ioctl, clone, execve, kill, ptrace; every thread is older than the lock.
  */
 #include "front/front.h"
 

@@ -277,27 +277,33 @@ struct wanted {
     const char *from, *to;
 };
 
+static int read_file_option(struct arguments *arguments,
+                            const char *option,
+                            const char *complaint,
+                            const char **ret_file)
+{
+    int code = command_take_value(arguments, option, ret_file);
+    if (code == EXIT_CODE_DONE && !*ret_file)
+        code = command_usage(arguments, complaint, NULL);
+    return code;
+}
+
 static int read_arguments(struct arguments *arguments, struct wanted *w)
 {
     w->import = command_take_switch(arguments, "import");
-    w->export = !w->import && command_take_switch(arguments, "export");
-    w->status = !w->import && !w->export && command_take_switch(arguments, "status");
-    if (!w->import && !w->export && !w->status)
-        return command_usage(arguments, "import, export or status?", NULL);
-    int code = EXIT_CODE_DONE;
     if (w->import)
-        code = command_take_value(arguments, "--from", &w->from);
+        return read_file_option(arguments, "--from",
+                                "import needs --from FILE, or --from - for standard input",
+                                &w->from);
+    w->export = command_take_switch(arguments, "export");
     if (w->export)
-        code = command_take_value(arguments, "--to", &w->to);
-    if (w->status)
-        w->json = command_take_switch(arguments, "--json");
-    if (code == EXIT_CODE_DONE && w->import && !w->from)
-        code = command_usage(arguments, "import needs --from FILE, or --from - for standard input",
-                             NULL);
-    if (code == EXIT_CODE_DONE && w->export && !w->to)
-        code =
-            command_usage(arguments, "export needs --to FILE, or --to - for standard output", NULL);
-    return code;
+        return read_file_option(arguments, "--to",
+                                "export needs --to FILE, or --to - for standard output", &w->to);
+    w->status = command_take_switch(arguments, "status");
+    if (!w->status)
+        return command_usage(arguments, "import, export or status?", NULL);
+    w->json = command_take_switch(arguments, "--json");
+    return EXIT_CODE_DONE;
 }
 
 int command_slashing(struct arguments *arguments)

@@ -52,12 +52,10 @@ static cc_err read_small(const char *path, struct buf *ret_text, const char *mis
     return err.code ? CC_FAIL(TAMPERED, missing) : CC_OK;
 }
 
-CC_ERR pin_read(const char *path, struct state_pin *ret_pin)
+CC_ERR pin_parse(struct span text, struct state_pin *ret_pin)
 {
-    struct buf text CC_CLEANUP(buf_release) = buf_init(FILE_MAX);
     struct state_pin pin;
-    CC_TRY(read_small(path, &text, "identity.pub is missing or can't be read"));
-    struct span rest = buf_span(&text);
+    struct span rest = text;
     bool good =
         skip(&rest, pin_title) && skip(&rest, "chamber ") &&
         take_hex(&rest, pin.chamber_id, sizeof pin.chamber_id) && skip(&rest, "\ned25519 ") &&
@@ -68,6 +66,13 @@ CC_ERR pin_read(const char *path, struct state_pin *ret_pin)
     return CC_OK;
 }
 
+CC_ERR pin_read(const char *path, struct state_pin *ret_pin)
+{
+    struct buf text CC_CLEANUP(buf_release) = buf_init(FILE_MAX);
+    CC_TRY(read_small(path, &text, "identity.pub is missing or can't be read"));
+    return pin_parse(buf_span(&text), ret_pin);
+}
+
 CC_ERR seen_write(const char *path, uint64_t generation, bool first)
 {
     struct buf text CC_CLEANUP(buf_release) = buf_init(FILE_MAX);
@@ -75,14 +80,19 @@ CC_ERR seen_write(const char *path, uint64_t generation, bool first)
     return file_write_durable(path, buf_span(&text), first);
 }
 
-CC_ERR seen_read(const char *path, uint64_t *ret_generation)
+CC_ERR seen_parse(struct span text, uint64_t *ret_generation)
 {
-    struct buf text CC_CLEANUP(buf_release) = buf_init(FILE_MAX);
-    CC_TRY(read_small(path, &text, "state.seen is missing or can't be read"));
-    struct span rest = buf_span(&text);
+    struct span rest = text;
     if (!skip(&rest, seen_title) || !skip(&rest, "generation ") || rest.len < 2 ||
         rest.data[rest.len - 1] != '\n' ||
         u64_parse(span_of(rest.data, rest.len - 1), ret_generation).code)
         return CC_FAIL(TAMPERED, "state.seen is malformed");
     return CC_OK;
+}
+
+CC_ERR seen_read(const char *path, uint64_t *ret_generation)
+{
+    struct buf text CC_CLEANUP(buf_release) = buf_init(FILE_MAX);
+    CC_TRY(read_small(path, &text, "state.seen is missing or can't be read"));
+    return seen_parse(buf_span(&text), ret_generation);
 }

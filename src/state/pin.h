@@ -13,6 +13,10 @@
 
 #include "state/store.h"
 
+/* The files' content, for fuzzers too. */
+CC_ERR pin_parse(struct span text, struct state_pin *ret_pin);
+CC_ERR seen_parse(struct span text, uint64_t *ret_generation);
+
 CC_ERR pin_write(const char *path, const struct state_pin *pin);
 CC_ERR pin_read(const char *path, struct state_pin *ret_pin);
 /* `first`: EXISTS if the file is there. */

@@ -50,7 +50,9 @@
 #include "core/stores.h"
 
 enum {
-    TICK_MS = 1000
+    TICK_MS = 1000,
+    TICKS_WITHOUT_VAULT =
+        2 /* enough for the supervisor to act first, and for all that waits to be answered */
 };
 
 struct core {
@@ -65,6 +67,7 @@ struct core {
     size_t held_count;
     struct service service;
     bool serving;
+    unsigned ticks_without_vault;
 };
 
 /* A front whose door comes before there is a service waits here. */
@@ -226,13 +229,24 @@ static int wait_for_order(const struct core *core, uint64_t until_ms)
     return poll(&line, 1, now < until_ms ? (int)(until_ms - now) : 0);
 }
 
+/* A dead vault ends every room. One that lives behind a broken door needs a new core with new doors: so this one ends. */
+static cc_err tick(struct core *core)
+{
+    service_tick(&core->service);
+    if (vault_client_is_up(core->service.vault))
+        return CC_OK;
+    return ++core->ticks_without_vault > TICKS_WITHOUT_VAULT
+               ? CC_FAIL(DOOR_CLOSED, "the vault can't be reached")
+               : CC_OK;
+}
+
 /* Until the supervisor closes the line. */
 static cc_err serve(struct core *core)
 {
     uint64_t tick_ms = clock_mono_ms();
     for (;;) {
         if (clock_mono_ms() >= tick_ms) {
-            service_tick(&core->service);
+            CC_TRY(tick(core));
             tick_ms = clock_mono_ms() + TICK_MS;
         }
         int ready = wait_for_order(core, tick_ms);

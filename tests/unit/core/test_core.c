@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -436,6 +437,10 @@ static void test_the_vaults_death_is_503_for_all_that_wait(void **state)
     (void)core_room_await_health(&room, false);
     (void)vault_room_stop(&room.vault);
     room.vault.control = -1;
+    /* Without its vault it ends, so that the supervisor gives both new doors. */
+    const int status = core_room_wait(&room);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), ERROR_DOOR_CLOSED);
 }
 
 /* --- bounds ------------------------------------------------------------------------------------------------ */

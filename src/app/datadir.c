@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -142,6 +143,25 @@ static cc_err give_to_core(const char *directory)
     return err;
 }
 
+/* The core's user is a stranger to root's closed directories, such as /root itself. */
+static cc_err check_reachable(const char *directory)
+{
+    char path[PATH_MAX];
+    if (!realpath(directory, path))
+        return CC_FAIL(NOT_INITIALIZED, "the data directory does not exist");
+    for (char *slash = strrchr(path, '/'); slash && slash != path; slash = strrchr(path, '/')) {
+        struct stat st;
+        *slash = 0;
+        if (stat(path, &st) == 0 && (st.st_mode & S_IXOTH))
+            continue;
+        log_error("a directory above the data directory is closed to the core's user",
+                  KV_STR("directory", path), KV_NUM("uid", privilege_uid(ROOM_CORE)));
+        return CC_FAIL(PERMISSIONS,
+                       "chmod o+x, or another data directory, or another user than root");
+    }
+    return CC_OK;
+}
+
 static cc_err check_directory(const char *path)
 {
     struct stat st;
@@ -172,6 +192,7 @@ CC_ERR datadir_open(const struct config *config, int *ret_key_fd)
     CC_TRY(check_directory(config->data_dir));
     CC_TRY(open_key(config, &key));
     if (privilege_separates()) {
+        CC_TRY(check_reachable(config->data_dir));
         CC_TRY(set_directory_mode(config->data_dir));
         CC_TRY(give_to_core(config->data_dir));
     }

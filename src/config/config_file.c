@@ -123,19 +123,13 @@ static void walk_section(struct walk *walk, const struct level *level) // NOLINT
     }
 }
 
-void config_load_file(struct config_loading *loading, const char *path)
+void config_load_text(struct config_loading *loading, const char *name, struct span text)
 {
-    struct walk walk = {loading, span_str(path)};
+    struct walk walk = {loading, span_str(name)};
     struct config_place place = {walk.file, 0};
-    CC_CLEANUP(buf_release) struct buf text = buf_init(FILE_MAX);
-    cc_err err = file_read(path, &text);
-    if (err.code) {
-        config_fault(loading, place, "", "cannot be read: %s", error_detail());
-        return;
-    }
     CC_CLEANUP(yml_release) struct yml yml = {0};
     struct yml_fault fault = {0};
-    err = yml_load(buf_span(&text), &yml_limits_default, &yml, &fault);
+    cc_err err = yml_load(text, &yml_limits_default, &yml, &fault);
     if (err.code) {
         place.line = fault.line;
         config_fault(loading, place, "", "%s", fault.text ? fault.text : error_text(err));
@@ -150,4 +144,16 @@ void config_load_file(struct config_loading *loading, const char *path)
     }
     struct level root = {.node = yml.first};
     walk_section(&walk, &root);
+}
+
+void config_load_file(struct config_loading *loading, const char *path)
+{
+    CC_CLEANUP(buf_release) struct buf text = buf_init(FILE_MAX);
+    cc_err err = file_read(path, &text);
+    if (err.code) {
+        struct config_place place = {span_str(path), 0};
+        config_fault(loading, place, "", "cannot be read: %s", error_detail());
+        return;
+    }
+    config_load_text(loading, path, buf_span(&text));
 }

@@ -42,6 +42,8 @@ void config_fault_unknown(struct config_loading *loading,
                           struct config_place place,
                           const char *path);
 
+/* `name` stands for the file in messages. */
+void config_load_text(struct config_loading *loading, const char *name, struct span text);
 void config_load_file(struct config_loading *loading, const char *path);
 void config_check_rules(struct config_loading *loading);
 

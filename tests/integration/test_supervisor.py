@@ -58,13 +58,14 @@ def test_C03_rooms_have_no_environment_and_no_secret_in_argv(make_daemon):
 
 
 def canary_and_base(pid):
-    """(the 16 random bytes that canaries come from, the lowest mapped address)"""
+    """(the 16 random bytes that canaries come from, where the program lies)"""
     auxv = pathlib.Path(f"/proc/{pid}/auxv").read_bytes()
     entries = dict(struct.iter_unpack("QQ", auxv))
     with open(f"/proc/{pid}/mem", "rb", 0) as memory:
         memory.seek(entries[25])  # AT_RANDOM
         random_bytes = memory.read(16)
-    base = pathlib.Path(f"/proc/{pid}/maps").read_text().split("-")[0]
+    maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+    base = re.search(r"^(\w+)-.*containment-chamber$", maps, flags=re.M).group(1)
     return random_bytes, base
 
 
@@ -452,6 +453,16 @@ def test_open_permissions_are_refused(name, mode, make_daemon):
     daemon.init()
     (daemon.data_dir / name).chmod(mode)
     refused(daemon, 3, "PERMISSIONS")
+
+
+@needs_root
+def test_a_data_directory_that_the_core_cannot_reach_is_named(make_daemon):
+    daemon = make_daemon()
+    daemon.path.chmod(0o700)
+    result = daemon.command("init", "-c", daemon.config_path, check=False)
+    assert result.returncode == 3
+    assert f'"directory":"{daemon.path}"' in result.stderr
+    assert os.listdir(daemon.data_dir) == []
 
 
 def test_a_chamber_key_that_is_a_link_is_refused(make_daemon):

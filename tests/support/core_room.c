@@ -89,21 +89,19 @@ static void start(struct core_room *room, enum room_mode mode)
     if (room->pid == 0)
         run_child(room, line[1]);
     (void)close(line[1]);
-    assert_int_equal(
-        control_send(room->control, CONTROL_DOOR_VAULT, room->vault.core_life, 0, room->vault.core)
-            .code,
-        0);
+    /* A core that has refused to start may be gone by now: core_room_start() finds out. */
+    (void)control_send(room->control, CONTROL_DOOR_VAULT, room->vault.core_life, 0,
+                       room->vault.core)
+        .code;
     (void)close(room->vault.core);
     room->vault.core = -1;
     if (mode == ROOM_MODE_SERVE) {
         assert_int_equal(door_pair(door_a).code, 0);
         room->front = door_a[0];
-        assert_int_equal(
-            control_send(room->control, CONTROL_DOOR_FRONT, ++room->front_life, 0, door_a[1]).code,
-            0);
+        (void)control_send(room->control, CONTROL_DOOR_FRONT, ++room->front_life, 0, door_a[1])
+            .code;
         (void)close(door_a[1]);
     }
-    /* A core that has refused its doors may be gone by now. */
     (void)control_send(room->control, CONTROL_START, 0, mode, -1).code;
 }
 

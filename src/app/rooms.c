@@ -184,6 +184,23 @@ static bool is_cleared(struct rooms *rooms, enum room room)
     return cleared;
 }
 
+/* No descriptor, no memory, no process to be had: once the signer has served, that is a reason to wait. Returns in how
+ * many milliseconds the room is due again; -1: never.
+ */
+static int on_start_error(struct rooms *rooms, enum room room, cc_err err)
+{
+    uint32_t delay = 0;
+    log_error("a room cannot be started", KV_STR("which", room_name(room)), KV_ERR(err));
+    child_kill(&rooms->children[room]); /* it may be there, but without its doors */
+    bool go_on = restart_ended(&rooms->restarts[room], clock_mono_ms(), false, &delay);
+    if (rooms->state == ROOMS_STARTING || !go_on) {
+        fail(rooms, (enum error_code)err.code);
+        return -1;
+    }
+    rooms->due_ms[room] = clock_mono_ms() + delay;
+    return (int)delay;
+}
+
 /* `init` has no front, and nothing in it is tried twice. */
 static bool is_wanted(const struct rooms *rooms, enum room room)
 {
@@ -207,10 +224,8 @@ int rooms_tick(struct rooms *rooms)
         if (rooms->due_ms[room] > now)
             return (int)(rooms->due_ms[room] - now);
         cc_err err = order[i].start(rooms);
-        if (err.code) {
-            log_error("a room cannot be started", KV_STR("which", room_name(room)), KV_ERR(err));
-            fail(rooms, (enum error_code)err.code);
-        }
+        if (err.code)
+            return on_start_error(rooms, room, err);
     }
     if (rooms->loader_wanted && !rooms->stopping && !rooms_alive(rooms, ROOM_LOADER)) {
         cc_err err = start_loader(rooms);

@@ -228,6 +228,8 @@ static void run(struct supervisor *s)
     while (s->phase != PHASE_ENDED && s->rooms.state != ROOMS_FAILED &&
            s->rooms.state != ROOMS_DONE) {
         int timeout_ms = rooms_tick(&s->rooms);
+        if (s->rooms.state == ROOMS_FAILED)
+            return;
         uint64_t now = clock_mono_ms();
         feed_watchdog(s, now);
         if (s->phase != PHASE_RUN)

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -225,6 +226,19 @@ def test_C02_vault_death_is_a_restart_of_everything(make_daemon):
     assert all(after[name] != before[name] for name in ROOMS)
     assert daemon.sign(KEY, messages.attestation(1, 2))[0] == 200
     assert daemon.sign(KEY, messages.attestation(1, 2, seed=1))[0] == 412
+
+
+@needs_root
+def test_C07_a_room_waits_for_descriptors_and_comes_back_without_a_restart(make_daemon):
+    daemon = running(make_daemon)
+    pid = daemon.process.pid
+    limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+    os.kill(daemon.room("front"), signal.SIGKILL)
+    wait_for("the failed start", lambda: has_line(daemon, "a room cannot be started", which="front"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+    daemon.wait_ready()
+    assert daemon.sign(KEY, messages.attestation(1, 2))[0] == 200
 
 
 def test_rooms_die_with_the_supervisor(make_daemon):

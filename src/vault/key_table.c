@@ -28,6 +28,7 @@ struct key_table {
     uint32_t *index; /* open addressing by public key: entry number + 1; 0 is free */
     uint32_t index_mask;
     uint64_t seed; /* so that nobody can choose keys that collide */
+    struct floor_secret floor_secret;
 };
 
 static void lock(pthread_mutex_t *m)
@@ -56,6 +57,8 @@ CC_ERR key_table_new(struct arena *arena, uint32_t max_keys, struct key_table **
     t->index = cc_alloc_array(size, sizeof *t->index);
     cc_err err = t->entries && t->index ? random_bytes(&t->seed, sizeof t->seed)
                                         : CC_FAIL(NO_MEMORY, "key table");
+    if (!err.code)
+        err = random_bytes(&t->floor_secret, sizeof t->floor_secret);
     if (err.code) {
         key_table_free(t);
         return err;
@@ -270,9 +273,9 @@ CC_ERR key_table_admit(struct key_table *table,
     if (table->floors_dropped)
         verdict.rule = SLASH_SAFE;
     else if (same && claim->block)
-        verdict = floor_admit_block(&e->floor, claim->block);
+        verdict = floor_admit_block(&e->floor, &table->floor_secret, claim->block);
     else if (same && claim->attestation)
-        verdict = floor_admit_attestation(&e->floor, claim->attestation);
+        verdict = floor_admit_attestation(&e->floor, &table->floor_secret, claim->attestation);
     unlock(&e->lock);
     *ret_verdict = verdict;
     if (!same)

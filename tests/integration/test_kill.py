@@ -115,9 +115,9 @@ def recorded_roots(daemon):
     return roots
 
 
-def newest(released, number=2):
-    """(pubkey, request, signature) of the `number` highest messages of each key and kind: those that the vault's own
-    window (vault/floor.h) is sure to hold."""
+def newest(released, number=20):
+    """(pubkey, request, signature) of the `number` highest messages of each key and kind: those that the vault
+    (vault/floor.h) is sure to remember."""
     groups = {}
     for (pubkey, _), (request, signature) in released.items():
         if request["type"] == "ATTESTATION":

@@ -1,9 +1,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/num.h"
+
 #include "support/ledger.h"
 #include "support/test.h"
 #include "vault/floor.h"
+
+static const struct floor_secret secret = {{7}};
 
 static struct slash_attestation attestation(uint64_t source, uint64_t target, uint8_t root)
 {
@@ -22,13 +26,13 @@ static struct slash_block block(uint64_t slot, uint8_t root)
 static enum slash_rule vote(struct floor *f, uint64_t source, uint64_t target, uint8_t root)
 {
     const struct slash_attestation a = attestation(source, target, root);
-    return floor_admit_attestation(f, &a).rule;
+    return floor_admit_attestation(f, &secret, &a).rule;
 }
 
 static enum slash_rule propose(struct floor *f, uint64_t slot, uint8_t root)
 {
     const struct slash_block b = block(slot, root);
-    return floor_admit_block(f, &b).rule;
+    return floor_admit_block(f, &secret, &b).rule;
 }
 
 static void test_C09_conflicts_are_refused(void **state)
@@ -63,21 +67,53 @@ static void test_refusal_records_nothing(void **state)
     assert_memory_equal(&f, &before, sizeof f);
 }
 
-static void test_C09_what_leaves_the_window_is_refused(void **state)
+/* Every message has its own root; the second round changes each of them. */
+static void test_P18_repeats_outlive_the_window_and_conflicts_do_not(void **state)
 {
     (void)state;
     struct floor f = {.block_count = 0};
-    for (uint64_t i = 0; i < 3 * FLOOR_ATTESTATIONS; i++)
-        assert_int_equal(vote(&f, i, i + 1, 1), SLASH_SAFE);
-    for (uint64_t i = 2 * FLOOR_ATTESTATIONS; i < 3 * FLOOR_ATTESTATIONS; i++)
-        assert_int_equal(vote(&f, i, i + 1, 1), SLASH_REPEAT);
-    for (uint64_t i = 0; i < 2 * FLOOR_ATTESTATIONS; i++)
-        assert_false(slash_may_sign(vote(&f, i, i + 1, 1)));
-    for (uint64_t i = 1; i < 3 * FLOOR_BLOCKS; i++)
-        assert_int_equal(propose(&f, i, 1), SLASH_SAFE);
-    assert_int_equal(propose(&f, 3 * FLOOR_BLOCKS - 1, 1), SLASH_REPEAT);
-    for (uint64_t i = 0; i < 2 * FLOOR_BLOCKS; i++)
-        assert_false(slash_may_sign(propose(&f, i, 1)));
+    for (uint64_t i = 0; i < FLOOR_REMEMBERED / 2; i++) {
+        assert_int_equal(vote(&f, i, i + 1, (uint8_t)i), SLASH_SAFE);
+        assert_int_equal(propose(&f, i, (uint8_t)(i + 128)), SLASH_SAFE);
+    }
+    for (uint64_t i = 0; i < FLOOR_REMEMBERED / 2; i++) {
+        assert_int_equal(vote(&f, i, i + 1, (uint8_t)i), SLASH_REPEAT);
+        assert_int_equal(propose(&f, i, (uint8_t)(i + 128)), SLASH_REPEAT);
+        assert_false(slash_may_sign(vote(&f, i, i + 1, 255)));
+        assert_false(slash_may_sign(propose(&f, i, 127)));
+    }
+}
+
+static void test_C09_what_is_no_longer_remembered_is_refused(void **state)
+{
+    (void)state;
+    struct floor f = {.block_count = 0};
+    struct slash_attestation a = attestation(0, 0, 1);
+    for (uint64_t i = 0; i < 2 * FLOOR_REMEMBERED; i++) {
+        a.target = i;
+        u64_store_le(a.root.bytes, i);
+        assert_int_equal(floor_admit_attestation(&f, &secret, &a).rule, SLASH_SAFE);
+    }
+    for (uint64_t i = 0; i < 2 * FLOOR_REMEMBERED; i++) {
+        a.target = i;
+        u64_store_le(a.root.bytes, i);
+        assert_int_equal(slash_may_sign(floor_admit_attestation(&f, &secret, &a).rule),
+                         i >= FLOOR_REMEMBERED);
+    }
+}
+
+/* Without the secret nobody can tell which roots share a fingerprint. */
+static void test_C09_fingerprints_depend_on_the_secret(void **state)
+{
+    (void)state;
+    const struct floor_secret other = {{8}};
+    const struct slash_block b = block(5, 1);
+    struct floor f = {.block_count = 0};
+    struct floor g = {.block_count = 0};
+    (void)floor_admit_block(&f, &secret, &b);
+    (void)floor_admit_block(&g, &other, &b);
+    assert_true(f.fingerprints[0] != 0 && g.fingerprints[0] != 0);
+    assert_true(f.fingerprints[0] != g.fingerprints[0]);
 }
 
 /* A late message goes below a full window: the watermark rises to it, and it is not allowed twice with another root. */
@@ -164,7 +200,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_C09_conflicts_are_refused),
         cmocka_unit_test(test_refusal_records_nothing),
-        cmocka_unit_test(test_C09_what_leaves_the_window_is_refused),
+        cmocka_unit_test(test_P18_repeats_outlive_the_window_and_conflicts_do_not),
+        cmocka_unit_test(test_C09_what_is_no_longer_remembered_is_refused),
+        cmocka_unit_test(test_C09_fingerprints_depend_on_the_secret),
         cmocka_unit_test(test_C09_late_messages_below_a_full_window),
         cmocka_unit_test(test_P14_integer_edges),
         cmocka_unit_test(test_C09_random_claims_never_conflict),

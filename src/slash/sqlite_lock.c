@@ -43,6 +43,17 @@ static bool still_there(int fd, const char *path)
            ours.st_ino == named.st_ino;
 }
 
+/* An administrator's command must not leave a lock file that the signer's own user can't open. */
+static cc_err give_to_owner(int fd, const char *path)
+{
+    struct stat history;
+    if (geteuid() != 0 || stat(path, &history) != 0)
+        return CC_OK;
+    return fchown(fd, history.st_uid, history.st_gid) == 0
+               ? CC_OK
+               : CC_FAIL(STORE, "chown of the lock file");
+}
+
 CC_ERR sqlite_lock_take(const char *path, int *ret_fd, int *ret_holder_pid)
 {
     char name[PATH_MAX];
@@ -61,6 +72,7 @@ CC_ERR sqlite_lock_take(const char *path, int *ret_fd, int *ret_holder_pid)
     }
     if (!still_there(fd, name))
         return CC_FAIL(LOCKED, "the lock file was replaced");
+    CC_TRY(give_to_owner(fd, path));
     CC_TRY(write_pid(fd));
     *ret_fd = fd;
     fd = -1;

@@ -1,0 +1,150 @@
+"""`containment-chamber slashing`: import, export, status on the history of a signer that isn't running."""
+import json
+import subprocess
+
+import interop
+import messages
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_LOCKED = range(5)
+KEY = "0x" + "b8" * 48
+OTHER = "0x" + "a9" * 48
+ROOT = "0x" + "4f" * 32
+
+
+def interchange(*validators, genesis=messages.MINIMAL_GENESIS_ROOT, version="5"):
+    return {
+        "metadata": {"interchange_format_version": version, "genesis_validators_root": genesis},
+        "data": list(validators),
+    }
+
+
+def validator(pubkey=KEY, blocks=(), votes=()):
+    return {
+        "pubkey": pubkey,
+        "signed_blocks": [{"slot": str(slot), "signing_root": ROOT} for slot in blocks],
+        "signed_attestations": [{"source_epoch": str(s), "target_epoch": str(t)} for s, t in votes],
+    }
+
+
+def slashing(daemon, *arguments, **options):
+    return daemon.command("slashing", *arguments, "-c", daemon.config_path, check=False, **options)
+
+
+def import_text(daemon, text, name="in.json"):
+    path = daemon.path / name
+    path.write_text(text)
+    return slashing(daemon, "import", "--from", path)
+
+
+def status(daemon):
+    result = slashing(daemon, "status", "--json")
+    assert result.returncode == EXIT_DONE, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_round_trip(make_daemon):
+    daemon = make_daemon()
+    daemon.init()
+    assert (status(daemon)["validators"], status(daemon)["blocks"]) == (0, 0)
+    first = interchange(validator(OTHER, [7, 9], [(1, 2), (2, 3)]), validator(KEY, [5], []))
+    result = import_text(daemon, json.dumps(first))
+    assert result.returncode == EXIT_DONE, result.stderr
+    assert "2 validators: 3 blocks and 2 attestations added" in result.stdout
+    assert status(daemon)["attestations"] == 2
+    assert status(daemon)["genesis_validators_root"] == messages.MINIMAL_GENESIS_ROOT
+    text = slashing(daemon, "status").stdout
+    assert "validators              2" in text and "not fixed" not in text
+
+    out = daemon.path / "out.json"
+    assert slashing(daemon, "export", "--to", out).returncode == EXIT_DONE
+    assert json.loads(out.read_text()) == first
+    assert out.stat().st_mode & 0o777 == 0o600
+    printed = slashing(daemon, "export", "--to=-")
+    assert printed.stdout == out.read_text()
+    assert not list(daemon.path.glob("*.partial"))
+    # The same again, by a pipe, changes nothing.
+    piped = subprocess.run(
+        [str(daemon.binary), "slashing", "import", "--from", "-", "-c", str(daemon.config_path)],
+        input=out.read_text(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert piped.returncode == EXIT_DONE, piped.stderr
+    assert "0 blocks and 0 attestations added, 5 known before" in piped.stdout
+
+
+def test_faulty_files_are_refused_whole(make_daemon):
+    daemon = make_daemon()
+    daemon.init()
+    bad = interchange(validator(OTHER, [7]), validator(KEY, [5]))
+    bad["data"][1]["signed_blocks"][0]["slot"] = 5
+    text = json.dumps(bad, indent=1)
+    line = 1 + text[: text.index('"slot": 5,')].count("\n")
+    result = import_text(daemon, text)
+    assert result.returncode == EXIT_REFUSED
+    assert f"line {line}: data[1].signed_blocks[0].slot: must be a string" in result.stderr
+    assert "Nothing was imported: 1 fault" in result.stderr
+    for file, message in [
+        (interchange(version="4"), 'must be "5"'),
+        (interchange(genesis="0x" + "77" * 32), "another network"),
+        ({"data": []}, "metadata: is missing"),
+    ]:
+        result = import_text(daemon, json.dumps(file))
+        assert result.returncode == EXIT_REFUSED
+        assert message in result.stderr
+    result = import_text(daemon, '{"metadata": ')
+    assert result.returncode == EXIT_REFUSED
+    assert "line 1" in result.stderr
+    assert status(daemon)["validators"] == 0
+
+
+def test_contradictions_are_told(make_daemon):
+    daemon = make_daemon()
+    daemon.init()
+    result = import_text(daemon, json.dumps(interchange(validator(KEY, [5], [(3, 4), (0, 102122)]))))
+    assert result.returncode == EXIT_DONE
+    assert "1 validators contradict themselves" in result.stdout
+    assert f"note: {KEY}" in result.stderr and "after target epoch 102122" in result.stderr
+
+
+def test_usage_and_missing_things(make_daemon):
+    daemon = make_daemon()
+    for arguments in (
+        [],
+        ["import"],
+        ["export"],
+        ["import", "--from"],
+        ["status", "--what"],
+        ["import", "--from", "x", "extra"],
+        ["status", "--signer-url", "http://127.0.0.1:9000"],
+    ):
+        assert slashing(daemon, *arguments).returncode == EXIT_USAGE, arguments
+    result = slashing(daemon, "status")
+    assert result.returncode == EXIT_FAILED
+    assert "only init makes one" in result.stderr
+    daemon.init()
+    assert slashing(daemon, "import", "--from", daemon.path / "nothing").returncode == EXIT_FAILED
+    assert slashing(daemon, "export", "--to", "/nonexistent/x").returncode == EXIT_FAILED
+    daemon.config["anti_slashing"] = {"backend": "noop", "i_accept_slashing_risk": True}
+    daemon.write_config()
+    result = slashing(daemon, "status")
+    assert result.returncode == EXIT_REFUSED
+    assert "noop" in result.stderr
+
+
+def test_P04_a_running_signer_keeps_its_history(make_daemon):
+    daemon = make_daemon(keys=interop.SECRETS[:1])
+    daemon.init()
+    daemon.start()
+    for arguments in (["status"], ["export", "--to", "-"], ["import", "--from", "/dev/null"]):
+        result = slashing(daemon, *arguments)
+        assert result.returncode == EXIT_LOCKED, result.stderr
+        assert f"process {daemon.room('core')}" in result.stderr
+        assert "--signer-url" in result.stderr and "access control" in result.stderr
+    assert daemon.stop() == 0
+    assert slashing(daemon, "status").returncode == EXIT_DONE
+    # What the command has left behind, the signer can use.
+    daemon.start()
+    assert daemon.stop() == 0

@@ -68,3 +68,4 @@ bench: deps build
 
 clean:
 	rm -rf build build-test build-asan build-tsan build-fuzz build-all
+	[ "$$(id -u)" -ne 0 ] || rm -rf /var/lib/containment-chamber-demo /var/lib/containment-chamber-tests

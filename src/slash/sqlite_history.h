@@ -8,6 +8,9 @@
 #ifndef SLASH_SQLITE_HISTORY_H
 #define SLASH_SQLITE_HISTORY_H
 
+#include <limits.h>
+#include <sys/types.h>
+
 #include "slash/index.h"
 #include "slash/sqlite_db.h"
 
@@ -20,12 +23,20 @@ struct record_buffer {
     size_t attestation_room;
 };
 
+/* Which file a name stood for. */
+struct sqlite_file {
+    dev_t device;
+    ino_t inode;
+};
+
 struct sqlite_history {
     struct slash_store base;
     char *path; /* absolute, without links */
     bool production;
     int lock_fd;
     bool stale; /* the last use failed: what is in memory may differ from the disk */
+    struct sqlite_file database; /* what is open, not what the names may stand for by now */
+    struct sqlite_file log;
     struct sqlite_db db;
     struct slash_index index;
     struct slash_high high;
@@ -40,6 +51,15 @@ void sqlite_history_free(struct sqlite_history *h);
 CC_ERR sqlite_lock_take(const char *path, int *ret_fd, int *ret_holder_pid);
 /* FILESYSTEM unless `path` lies on a local file system that keeps what it is told to keep. */
 CC_ERR sqlite_filesystem_check(const char *path);
+
+/* What is committed to a file that was moved, replaced or removed is gone after the next start (sqlite_files.c).
+ * So the files that are open must be those that the names stand for, before anything is released.
+ */
+CC_ERR sqlite_files_remember(struct sqlite_history *h);
+/* STORE when the database, or the write-ahead log, is not in its place. */
+CC_ERR sqlite_files_database_in_place(const struct sqlite_history *h);
+bool sqlite_files_log_in_place(const struct sqlite_history *h);
+CC_ERR sqlite_files_in_place(const struct sqlite_history *h);
 
 /* Connects, makes what is there durable, reads identity and index (sqlite_load.c). */
 CC_ERR sqlite_history_load(struct sqlite_history *h);

@@ -184,23 +184,51 @@ CC_ERR sqlite_history_load(struct sqlite_history *h)
     CC_TRY(load_validators(h));
     for (size_t i = 0; i < h->index.count; i++)
         CC_TRY(sqlite_load_newest(h, &h->index.keys[i]));
-    return load_tail(h);
+    CC_TRY(load_tail(h));
+    return sqlite_files_remember(h);
 }
 
-CC_ERR sqlite_history_ready(struct sqlite_history *h)
+/* A log that was taken away is still open, and holds what the database does not have yet. */
+static cc_err save_lost_log(struct sqlite_history *h)
 {
-    if (!h->stale)
+    if (sqlite_files_log_in_place(h))
         return CC_OK;
+    CC_TRY(sqlite_db_checkpoint(&h->db, true));
+    h->stale = true;
+    return CC_OK;
+}
+
+/* The same file again: an older copy of it has the same identity. */
+static cc_err reload(struct sqlite_history *h)
+{
+    const struct slash_identity identity = h->base.identity;
+    const struct sqlite_file database = h->database;
+    const struct sqlite_file log = h->log;
     sqlite_db_close(&h->db);
     slash_index_release(&h->index);
     slash_index_init(&h->index);
     h->prune_at = 0;
-    struct slash_identity before = h->base.identity;
     cc_err err = sqlite_history_load(h);
-    if (!err.code && memcmp(before.history_id, h->base.identity.history_id, 32) != 0)
+    if (!err.code && memcmp(identity.history_id, h->base.identity.history_id, 32) != 0)
         err = CC_FAIL(IDENTITY, "the history was replaced by another one");
-    if (err.code)
-        h->base.identity = before;
+    if (!err.code && (database.device != h->database.device || database.inode != h->database.inode))
+        err = CC_FAIL(STORE, "the history was replaced while it was opened again");
+    if (err.code) {
+        h->base.identity = identity;
+        h->database = database;
+        h->log = log;
+    }
+    return err;
+}
+
+CC_ERR sqlite_history_ready(struct sqlite_history *h)
+{
+    CC_TRY(sqlite_files_database_in_place(h));
+    if (!h->stale)
+        CC_TRY(save_lost_log(h));
+    if (!h->stale)
+        return CC_OK;
+    cc_err err = reload(h);
     h->stale = err.code != 0;
     return err;
 }

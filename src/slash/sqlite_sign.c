@@ -126,6 +126,7 @@ cc_err sqlite_check_and_record(struct slash_store *store,
         err = write_batch(h, from, &lows);
     if (err.code)
         return sqlite_history_done(h, err);
+    CC_TRY(sqlite_files_in_place(h));
     /* The batch is durable. If upkeep fails now, the next call finds out. */
     (void)sqlite_history_done(h, sqlite_upkeep_if_urgent(h));
     return CC_OK;

@@ -95,7 +95,8 @@ def test_P14_epochs_at_the_edges_of_their_type_never_weaken_later_checks(make_da
     for slot in edges[1:]:
         assert answer(daemon, messages.block(slot))[0] == 200, slot
         assert answer(daemon, messages.block(slot, "other"))[0] == 412, slot
-    assert answer(daemon, messages.block(1))[0] == 412
+    assert answer(daemon, messages.block(1))[0] == 200, "the same root again"
+    assert answer(daemon, messages.block(1, "late"))[0] == 412
     status, _ = answer(daemon, messages.attestation(1, 2**64))
     assert status == 400
 

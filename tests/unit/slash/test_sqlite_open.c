@@ -439,28 +439,100 @@ static void take_away(const char *suffix)
     assert_int_equal(rename(beside(suffix), to), 0);
 }
 
-/* The file is taken away under an open store, and another history put in its place: the next error makes the
- * store read again, and then it notices.
- */
-static void test_C07_another_history_in_its_place_is_noticed(void **state)
+static void put_back(const char *suffix)
 {
-    (void)state;
-    make();
+    char from[160];
+    (void)snprintf(from, sizeof from, "%s.away%s", path, suffix);
+    assert_int_equal(rename(from, beside(suffix)), 0);
+}
+
+static enum error_code sign(struct slash_store *store, uint64_t slot, uint8_t root, bool *ret_may)
+{
+    struct slash_claim claim = kit_block(1, slot, root);
+    struct slash_verdict verdict = {.rule = SLASH_RULE_END};
+    cc_err err = slash_check_and_record(store, &claim, 1, &verdict);
+    *ret_may = !err.code && slash_may_sign(verdict.rule);
+    return (enum error_code)err.code;
+}
+
+static struct slash_store *open_with_one_key(void)
+{
     struct slash_store *store;
     int pid;
     assert_int_equal(slash_sqlite_open(path, false, &store, &pid).code, 0);
     kit_register(store, 1, 1);
+    return store;
+}
+
+/* What would be recorded in a file that nobody opens again must not be signed. */
+static void test_C07_a_history_that_was_moved_away_signs_nothing(void **state)
+{
+    (void)state;
+    bool may;
+    make();
+    struct slash_store *store = open_with_one_key();
     take_away("");
-    take_away("-wal");
-    take_away(".lock");
+    assert_int_equal(sign(store, 5, 1, &may), ERROR_STORE);
+    assert_false(may);
     struct slash_identity other = identity;
     other.history_id[0] = 99;
+    take_away("-wal");
+    take_away(".lock");
     assert_int_equal(slash_sqlite_create(path, false, &other).code, 0);
+    assert_int_equal(sign(store, 5, 1, &may), ERROR_STORE);
+    assert_false(may);
+    put_back("");
+    put_back("-wal");
+    assert_int_equal(sign(store, 5, 2, &may), 0);
+    assert_true(may);
+    slash_store_close(store);
+}
+
+static void test_C07_a_log_that_was_removed_loses_no_record(void **state)
+{
+    (void)state;
+    bool may;
+    make();
+    struct slash_store *store = open_with_one_key();
+    assert_int_equal(sign(store, 5, 1, &may), 0);
+    assert_true(may);
+    assert_int_equal(unlink(beside("-wal")), 0);
+    assert_int_equal(sign(store, 5, 2, &may), 0);
+    assert_false(may);
+    assert_int_equal(sign(store, 6, 1, &may), 0);
+    assert_true(may);
+    slash_store_close(store);
+    store = open_with_one_key();
+    assert_int_equal(sign(store, 5, 2, &may), 0);
+    assert_false(may);
+    assert_int_equal(sign(store, 6, 2, &may), 0);
+    assert_false(may);
+    slash_store_close(store);
+}
+
+/* The same file with another history's bytes: the next error makes the store read again, and then it notices. */
+static void test_C07_another_history_in_the_same_file_is_noticed(void **state)
+{
+    (void)state;
+    bool may;
+    make();
+    struct slash_store *store = open_with_one_key();
+    char second[160];
+    (void)snprintf(second, sizeof second, "%s.second", path);
+    struct slash_identity other = identity;
+    other.history_id[0] = 99;
+    assert_int_equal(slash_sqlite_create(second, false, &other).code, 0);
+    struct buf content = buf_init(1 << 20);
+    assert_int_equal(file_read(second, &content).code, 0);
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fd_write_all(fd, content.data, content.len).code, 0);
+    (void)close(fd);
+    buf_release(&content);
+    take_away("-wal");
     sqlite_history_of(store)->stale = true;
-    struct slash_claim claim = kit_block(1, 5, 1);
-    struct slash_verdict verdict;
-    assert_int_equal(slash_check_and_record(store, &claim, 1, &verdict).code, ERROR_IDENTITY);
-    assert_false(slash_may_sign(verdict.rule));
+    assert_int_equal(sign(store, 5, 1, &may), ERROR_IDENTITY);
+    assert_false(may);
     assert_int_equal(store->identity.history_id[0], 1);
     slash_store_close(store);
 }
@@ -484,7 +556,9 @@ int main(void)
         T(test_a_link_in_place_of_the_lock_is_refused),
         T(test_values_out_of_their_domain_are_refused),
         T(test_a_damaged_page_is_refused),
-        T(test_C07_another_history_in_its_place_is_noticed),
+        T(test_C07_a_history_that_was_moved_away_signs_nothing),
+        T(test_C07_a_log_that_was_removed_loses_no_record),
+        T(test_C07_another_history_in_the_same_file_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

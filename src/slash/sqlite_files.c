@@ -1,0 +1,58 @@
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "slash/sqlite_history.h"
+
+/* By path only: a descriptor of the database file would take SQLite's locks with it when closed (T10). */
+static cc_err look(const char *path, struct sqlite_file *ret_file)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return CC_FAIL(STORE, "a file of the history is not in its place");
+    *ret_file = (struct sqlite_file){st.st_dev, st.st_ino};
+    return CC_OK;
+}
+
+static cc_err look_at_log(const struct sqlite_history *h, struct sqlite_file *ret_file)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s-wal", h->path);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return CC_FAIL(FILESYSTEM, "path too long");
+    return look(path, ret_file);
+}
+
+static bool same(const struct sqlite_file *a, const struct sqlite_file *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
+CC_ERR sqlite_files_remember(struct sqlite_history *h)
+{
+    CC_TRY(look(h->path, &h->database));
+    return look_at_log(h, &h->log);
+}
+
+CC_ERR sqlite_files_database_in_place(const struct sqlite_history *h)
+{
+    struct sqlite_file now;
+    CC_TRY(look(h->path, &now));
+    return same(&now, &h->database)
+               ? CC_OK
+               : CC_FAIL(STORE, "another file lies in the place of the history in use: put the "
+                                "right one back, or stop the server");
+}
+
+bool sqlite_files_log_in_place(const struct sqlite_history *h)
+{
+    struct sqlite_file now;
+    return look_at_log(h, &now).code == 0 && same(&now, &h->log);
+}
+
+CC_ERR sqlite_files_in_place(const struct sqlite_history *h)
+{
+    CC_TRY(sqlite_files_database_in_place(h));
+    return sqlite_files_log_in_place(h)
+               ? CC_OK
+               : CC_FAIL(STORE, "the write-ahead log was taken away from the history in use");
+}

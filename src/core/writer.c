@@ -183,10 +183,11 @@ static bool register_some(struct writer *writer)
 static bool prune_step(struct writer *writer)
 {
     const struct writer_settings *s = &writer->settings;
-    bool more = false;
-    cc_err err = slash_prune(s->history, s->keep_epochs, s->slots_per_epoch, &more);
+    struct slash_prune_step step = {0};
+    cc_err err = slash_prune(s->history, s->keep_epochs, s->slots_per_epoch, &step);
+    metric_add(METRIC_HISTORY_PRUNED, 0, 0, step.removed);
     note(writer, err, "pruning");
-    if (!err.code && more)
+    if (!err.code && step.more)
         return true;
     if (!err.code)
         log_info("the history was pruned", KV_NUM("keep_epochs", s->keep_epochs));

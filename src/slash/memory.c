@@ -208,50 +208,53 @@ static cc_err memory_visit(struct slash_store *store,
     return CC_OK;
 }
 
-static void prune_attestations(struct memory_key *key, uint64_t keep_epochs)
+static size_t prune_attestations(struct memory_key *key, uint64_t keep_epochs)
 {
     size_t n = key->attestation_count, old = 0;
     if (n == 0)
-        return;
+        return 0;
     uint64_t line = slash_prune_line(key->attestations[n - 1].target, keep_epochs);
     for (; key->attestations[old].target < line; old++)
         key->low.source = u64_max(key->low.source, key->attestations[old].source);
     if (old == 0)
-        return;
+        return 0;
     key->low.source = u64_max(key->low.source, key->attestations[old].source);
     key->low.target = u64_max(key->low.target, key->attestations[old].target);
     key->attestation_count -= old;
     memmove(key->attestations, key->attestations + old,
             key->attestation_count * sizeof *key->attestations);
+    return old;
 }
 
-static void prune_blocks(struct memory_key *key, uint64_t keep_slots)
+static size_t prune_blocks(struct memory_key *key, uint64_t keep_slots)
 {
     size_t n = key->block_count, old = 0;
     if (n == 0)
-        return;
+        return 0;
     uint64_t line = slash_prune_line(key->blocks[n - 1].slot, keep_slots);
     while (key->blocks[old].slot < line)
         old++;
     if (old == 0)
-        return;
+        return 0;
     key->low.slot = u64_max(key->low.slot, key->blocks[old].slot);
     key->block_count -= old;
     memmove(key->blocks, key->blocks + old, key->block_count * sizeof *key->blocks);
+    return old;
 }
 
 static cc_err memory_prune(struct slash_store *store,
                            uint64_t keep_epochs,
                            uint64_t slots_per_epoch,
-                           bool *ret_more)
+                           struct slash_prune_step *ret_step)
 {
     struct memory_store *m = memory_of(store);
+    struct slash_prune_step step = {0};
     for (size_t i = 0; i < m->key_count; i++) {
         (void)as_validator(&m->keys[i]); /* sorts */
-        prune_attestations(&m->keys[i], keep_epochs);
-        prune_blocks(&m->keys[i], slash_keep_slots(keep_epochs, slots_per_epoch));
+        step.removed += prune_attestations(&m->keys[i], keep_epochs);
+        step.removed += prune_blocks(&m->keys[i], slash_keep_slots(keep_epochs, slots_per_epoch));
     }
-    *ret_more = false;
+    *ret_step = step;
     return CC_OK;
 }
 

@@ -57,12 +57,12 @@ static cc_err noop_visit(struct slash_store *store,
 static cc_err noop_prune(struct slash_store *store,
                          uint64_t keep_epochs,
                          uint64_t slots_per_epoch,
-                         bool *ret_more)
+                         struct slash_prune_step *ret_step)
 {
     (void)store;
     (void)keep_epochs;
     (void)slots_per_epoch;
-    *ret_more = false;
+    *ret_step = (struct slash_prune_step){0};
     return CC_OK;
 }
 

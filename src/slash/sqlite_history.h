@@ -115,7 +115,7 @@ cc_err sqlite_visit(struct slash_store *store,
 cc_err sqlite_prune(struct slash_store *store,
                     uint64_t keep_epochs,
                     uint64_t slots_per_epoch,
-                    bool *ret_more);
+                    struct slash_prune_step *ret_step);
 cc_err sqlite_maintain(struct slash_store *store, bool *ret_more);
 cc_err sqlite_status(struct slash_store *store, struct slash_status *ret_status);
 cc_err sqlite_fix_genesis(struct slash_store *store, const struct eth_root *root);

@@ -188,11 +188,13 @@ CC_ERR sqlite_history_load(struct sqlite_history *h)
     return sqlite_files_remember(h);
 }
 
-/* A log that was taken away is still open, and holds what the database does not have yet. */
+/* A log that was taken away is still open, and holds what the database does not have yet; closed, it is lost. */
 static cc_err save_lost_log(struct sqlite_history *h)
 {
     if (sqlite_files_log_in_place(h))
         return CC_OK;
+    if (!h->db.handle)
+        return CC_FAIL(STORE, "the write-ahead log was taken away from the history in use");
     CC_TRY(sqlite_db_checkpoint(&h->db, true));
     h->stale = true;
     return CC_OK;
@@ -224,8 +226,7 @@ static cc_err reload(struct sqlite_history *h)
 CC_ERR sqlite_history_ready(struct sqlite_history *h)
 {
     CC_TRY(sqlite_files_database_in_place(h));
-    if (!h->stale)
-        CC_TRY(save_lost_log(h));
+    CC_TRY(save_lost_log(h));
     if (!h->stale)
         return CC_OK;
     cc_err err = reload(h);

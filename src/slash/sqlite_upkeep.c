@@ -71,7 +71,7 @@ enum {
 static cc_err prune_attestations(struct sqlite_history *h,
                                  struct slash_key *key,
                                  uint64_t keep_epochs,
-                                 bool *ret_changed)
+                                 size_t *ret_removed)
 {
     if (!key->has_attestation)
         return CC_OK;
@@ -93,7 +93,7 @@ static cc_err prune_attestations(struct sqlite_history *h,
         return CC_OK;
     key->low.source = u64_max(source, kept_source);
     key->low.target = u64_max(key->low.target, target);
-    *ret_changed = true;
+    *ret_removed = old;
     sqlite3_stmt *s;
     CC_TRY(sqlite_db_statement(&h->db, STATEMENT_CUT_ATTESTATIONS, &s));
     sqlite_bind_row(s, 1, key->row);
@@ -104,7 +104,7 @@ static cc_err prune_attestations(struct sqlite_history *h,
 static cc_err prune_blocks(struct sqlite_history *h,
                            struct slash_key *key,
                            uint64_t keep_slots,
-                           bool *ret_changed)
+                           size_t *ret_removed)
 {
     if (!key->has_block)
         return CC_OK;
@@ -121,7 +121,7 @@ static cc_err prune_blocks(struct sqlite_history *h,
     if (old == 0)
         return CC_OK;
     key->low.slot = u64_max(key->low.slot, kept);
-    *ret_changed = true;
+    *ret_removed = old;
     sqlite3_stmt *s;
     CC_TRY(sqlite_db_statement(&h->db, STATEMENT_CUT_BLOCKS, &s));
     sqlite_bind_row(s, 1, key->row);
@@ -129,16 +129,20 @@ static cc_err prune_blocks(struct sqlite_history *h,
     return sqlite_db_run(s);
 }
 
-static cc_err
-prune_keys(struct sqlite_history *h, size_t end, uint64_t keep_epochs, uint64_t keep_slots)
+static cc_err prune_keys(struct sqlite_history *h,
+                         size_t end,
+                         uint64_t keep_epochs,
+                         uint64_t keep_slots,
+                         uint64_t *ret_removed)
 {
     for (size_t i = h->prune_at; i < end; i++) {
         struct slash_key *key = &h->index.keys[i];
-        bool changed = false;
-        CC_TRY(prune_attestations(h, key, keep_epochs, &changed));
-        CC_TRY(prune_blocks(h, key, keep_slots, &changed));
-        if (changed)
+        size_t attestations = 0, blocks = 0;
+        CC_TRY(prune_attestations(h, key, keep_epochs, &attestations));
+        CC_TRY(prune_blocks(h, key, keep_slots, &blocks));
+        if (attestations + blocks)
             CC_TRY(sqlite_write_low(h, key));
+        *ret_removed += attestations + blocks;
     }
     return CC_OK;
 }
@@ -146,22 +150,22 @@ prune_keys(struct sqlite_history *h, size_t end, uint64_t keep_epochs, uint64_t 
 cc_err sqlite_prune(struct slash_store *store,
                     uint64_t keep_epochs,
                     uint64_t slots_per_epoch,
-                    bool *ret_more)
+                    struct slash_prune_step *ret_step)
 {
     struct sqlite_history *h = sqlite_history_of(store);
     CC_TRY(sqlite_history_ready(h));
-    *ret_more = true;
+    *ret_step = (struct slash_prune_step){.more = true};
     /* Only the tables are pruned, so the pass starts with an empty tail. */
     if (h->prune_at == 0 && tail_length(h) > 0)
         return sqlite_history_done(h, sqlite_fold(h, FOLD_STEP));
     size_t end = (size_t)u64_min(h->prune_at + PRUNE_STEP, h->index.count);
+    uint64_t keep_slots = slash_keep_slots(keep_epochs, slots_per_epoch), removed = 0;
     cc_err err = sqlite_db_begin(&h->db);
     if (!err.code)
-        err = sqlite_db_end(&h->db, prune_keys(h, end, keep_epochs,
-                                               slash_keep_slots(keep_epochs, slots_per_epoch)));
+        err = sqlite_db_end(&h->db, prune_keys(h, end, keep_epochs, keep_slots, &removed));
     if (err.code)
         return sqlite_history_done(h, err);
-    *ret_more = end < h->index.count;
-    h->prune_at = *ret_more ? end : 0;
+    *ret_step = (struct slash_prune_step){end < h->index.count, removed};
+    h->prune_at = ret_step->more ? end : 0;
     return CC_OK;
 }

@@ -74,11 +74,11 @@ CC_ERR slash_visit(struct slash_store *store,
 CC_ERR slash_prune(struct slash_store *store,
                    uint64_t keep_epochs,
                    uint64_t slots_per_epoch,
-                   bool *ret_more)
+                   struct slash_prune_step *ret_step)
 {
-    cc_assert(ret_more && slots_per_epoch > 0);
+    cc_assert(ret_step && slots_per_epoch > 0);
     enter(store);
-    return leave(store, store->ops->prune(store, keep_epochs, slots_per_epoch, ret_more));
+    return leave(store, store->ops->prune(store, keep_epochs, slots_per_epoch, ret_step));
 }
 
 CC_ERR slash_maintain(struct slash_store *store, bool *ret_more)

@@ -77,6 +77,11 @@ struct slash_import_report {
                                     and folded into watermarks so that nothing loosens */
 };
 
+struct slash_prune_step {
+    bool more;        /* the pass over all keys is not over: call again */
+    uint64_t removed; /* records, by this step */
+};
+
 struct slash_store;
 
 struct slash_store_ops {
@@ -101,12 +106,12 @@ struct slash_store_ops {
                     slash_visit_fn *visit,
                     void *context);
     /* Deletes each key's records older than its newest target less `keep_epochs` (and its newest slot less as
-     * many slots); watermarks move up to what stays, never down. One bounded step of a pass over all keys;
-     * *ret_more says that the pass is not over. Required. */
+     * many slots); watermarks move up to what stays, never down. One bounded step of a pass over all keys.
+     * Required. */
     cc_err (*prune)(struct slash_store *store,
                     uint64_t keep_epochs,
                     uint64_t slots_per_epoch,
-                    bool *ret_more);
+                    struct slash_prune_step *ret_step);
     /* One bounded step (about 20 ms) of the store's own upkeep; *ret_more says that there is more. Required. */
     cc_err (*maintain)(struct slash_store *store, bool *ret_more);
     cc_err (*status)(struct slash_store *store, struct slash_status *ret_status);
@@ -143,7 +148,7 @@ CC_ERR slash_visit(struct slash_store *store,
 CC_ERR slash_prune(struct slash_store *store,
                    uint64_t keep_epochs,
                    uint64_t slots_per_epoch,
-                   bool *ret_more);
+                   struct slash_prune_step *ret_step);
 CC_ERR slash_maintain(struct slash_store *store, bool *ret_more);
 CC_ERR slash_status(struct slash_store *store, struct slash_status *ret_status);
 CC_ERR slash_fix_genesis(struct slash_store *store, const struct eth_root *root);

@@ -101,7 +101,10 @@ static cc_err maintain(bool *ret_more)
 
 static cc_err prune(bool *ret_more)
 {
-    return slash_prune(store, 250, 32, ret_more);
+    struct slash_prune_step pruned = {0};
+    CC_TRY(slash_prune(store, 250, 32, &pruned));
+    *ret_more = pruned.more;
+    return CC_OK;
 }
 
 static void fill(uint64_t epochs)

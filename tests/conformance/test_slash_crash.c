@@ -65,14 +65,14 @@ enum {
 static cc_err tidy(struct slash_store *store, uint64_t batch)
 {
     struct sqlite_history *h = sqlite_history_of(store);
-    bool more = true;
+    struct slash_prune_step step = {.more = true};
     CC_TRY(sqlite_history_ready(h));
     if (batch % 5 == 2)
         return sqlite_history_done(h, sqlite_fold(h, 5));
     if (batch % 5 == 3)
         return sqlite_history_done(h, sqlite_db_checkpoint(&h->db, false));
-    while (batch % 7 == 6 && more)
-        CC_TRY(slash_prune(store, 6, 4, &more));
+    while (batch % 7 == 6 && step.more)
+        CC_TRY(slash_prune(store, 6, 4, &step));
     return CC_OK;
 }
 

@@ -116,8 +116,6 @@ STORE = [
     ("sqlite_upkeep.c", "key->low.slot = u64_max(key->low.slot, kept);", ""),
     ("sqlite_upkeep.c", "slash_index_folded(&h->index, first);", ""),
     ("sqlite_load.c", "    CC_TRY(load_tail(h));", ""),
-    ("sqlite_load.c", "    if (!h->stale)\n        CC_TRY(save_lost_log(h));", ""),
-    ("sqlite_load.c", "    CC_TRY(sqlite_files_database_in_place(h));", ""),
     ("sqlite_load.c", "slash_key_saw_attestation(key, &a);\n    }", "}"),
     ("sqlite_load.c", "CC_TRY(load_low(s, &key->low));", ""),
     ("sqlite_merge.c", "key->low = merged->low;", ""),
@@ -125,6 +123,27 @@ STORE = [
     ("sqlite_merge.c", "bool same = !merged->contradictory && old < have->attestation_count &&", "bool same = old < have->attestation_count &&"),
     ("sqlite_merge.c", "CC_TRY(drop(h, row, STATEMENT_DROP_ATTESTATIONS));", ""),
     ("sqlite_db.c", "(sqlite3_int64)(value ^ SIGN_BIT)", "(sqlite3_int64)value"),
+]
+
+# What opening, and finding the files again, must notice.
+OPEN = [
+    ("sqlite_load.c", "    CC_TRY(save_lost_log(h));", ""),
+    ("sqlite_load.c", "    CC_TRY(save_lost_log(h));", "    if (!h->stale)\n        CC_TRY(save_lost_log(h));"),
+    ("sqlite_load.c", "    CC_TRY(sqlite_files_database_in_place(h));", ""),
+    ("sqlite_files.c", "same(&now, &h->database)", "true"),
+    ("sqlite_lock.c", "LOCK_EX | LOCK_NB", "LOCK_SH | LOCK_NB"),
+    ("sqlite_lock.c", "O_CLOEXEC | O_NOFOLLOW", "O_CLOEXEC"),
+    ("sqlite_load.c", "if (value != wanted[i].expected)", "if (false)"),
+    ("sqlite_load.c", "if (number != h->index.next || number == 0)", "if (number == 0)"),
+    ("sqlite_store.c", "if (st.st_size == 0)", "if (false)"),
+    ("sqlite_store.c", "if ((st.st_mode & 077) && chmod(path, 0600) != 0)", "if (false)"),
+    ("sqlite_store.c", "    if (production)\n        CC_TRY", "    if (false)\n        CC_TRY"),
+    ("sqlite_create.c", "    if (production)\n        CC_TRY", "    if (false)\n        CC_TRY"),
+    ("sqlite_create.c", "S_IFREG | 0600", "S_IFREG | 0666"),
+    ("sqlite_db.c", "return right ? CC_OK :", "return true ? CC_OK :"),
+    ("sqlite_db.c", "{\"journal_mode\", \"WAL\", \"wal\"},", ""),
+    ("sqlite_db.c", "{\"fullfsync\", \"1\", \"1\"},", ""),
+    ("sqlite_db.c", "CC_TRY(set_pragma(db, \"synchronous\", synchronous, synchronous));", ""),
 ]
 
 COMMON = ["base/alloc.c", "base/error.c", "base/num.c", "base/span.c", "base/io.c", "base/clock.c", "base/log.c",
@@ -197,11 +216,14 @@ def main():
         merge = Suite(args.cc, work, "merge", ["tests/unit/slash/test_merge.c", *kit], [*slash, *COMMON], ["-lcmocka", "-lsqlite3", "-lpthread"],
                       {"CC_SEED": "1", "CC_ROUNDS": "300"})
         store = Suite(args.cc, work, "store", ["tests/conformance/test_slash_store.c", *kit], [*slash, *COMMON], ["-lcmocka", "-lsqlite3", "-lpthread"], {"CC_SEED": "1", "CC_ROUNDS": "25", "CC_NO_SYNC": "1"})
+        opening = Suite(args.cc, work, "open", ["tests/unit/slash/test_sqlite_open.c", *kit], [*slash, *COMMON],
+                        ["-lcmocka", "-lsqlite3", "-lpthread"], {})
         jobs = [(rules, "slash/rules.c", *m) for m in RULES]
         jobs += [(merge, "slash/merge.c", *m) for m in MERGE]
         jobs += [(store, "slash/" + file, text, replacement) for file, text, replacement in STORE]
+        jobs += [(opening, "slash/" + file, text, replacement) for file, text, replacement in OPEN]
         jobs = [j for j in jobs if args.only in j[1] + j[2]]
-        for suite in (rules, merge, store):
+        for suite in (rules, merge, store, opening):
             if not suite.run("original"):
                 sys.exit(f"{suite.name}: the unchanged program fails its tests")
         survivors = 0

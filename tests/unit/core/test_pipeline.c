@@ -83,13 +83,15 @@ static cc_err fake_register(struct slash_store *s, const struct eth_pubkey *keys
     return CC_OK;
 }
 
-static cc_err
-fake_prune(struct slash_store *s, uint64_t keep_epochs, uint64_t slots, bool *ret_more)
+static cc_err fake_prune(struct slash_store *s,
+                         uint64_t keep_epochs,
+                         uint64_t slots,
+                         struct slash_prune_step *ret_step)
 {
     (void)s;
     cc_assert(keep_epochs == 250 && slots == 32);
     (void)atomic_fetch_add(&store.prunes, 1);
-    *ret_more = store.prunes_left && --store.prunes_left;
+    *ret_step = (struct slash_prune_step){store.prunes_left && --store.prunes_left, 7};
     return CC_OK;
 }
 

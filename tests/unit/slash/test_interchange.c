@@ -320,7 +320,7 @@ static void test_export_needs_a_network(void **state)
 
 static void grow_random(struct chance *c, struct slash_store *s, bool contradictions)
 {
-    bool more;
+    struct slash_prune_step step;
     kit_register(s, 0, 4);
     for (int i = 0; i < 60; i++) {
         uint64_t key = chance_below(c, 4), t = (uint64_t)i / 4 + chance_below(c, 3);
@@ -339,7 +339,7 @@ static void grow_random(struct chance *c, struct slash_store *s, bool contradict
             assert_int_equal(slash_merge(s, &v, &report).code, 0);
         }
         if (i % 30 == 29)
-            assert_int_equal(slash_prune(s, 3 + chance_below(c, 6), 1, &more).code, 0);
+            assert_int_equal(slash_prune(s, 3 + chance_below(c, 6), 1, &step).code, 0);
     }
 }
 

@@ -501,6 +501,11 @@ static void test_C07_a_log_that_was_removed_loses_no_record(void **state)
     assert_false(may);
     assert_int_equal(sign(store, 6, 1, &may), 0);
     assert_true(may);
+    /* Also when an error came before it was noticed. */
+    sqlite_history_of(store)->stale = true;
+    assert_int_equal(unlink(beside("-wal")), 0);
+    assert_int_equal(sign(store, 6, 2, &may), 0);
+    assert_false(may);
     slash_store_close(store);
     store = open_with_one_key();
     assert_int_equal(sign(store, 5, 2, &may), 0);

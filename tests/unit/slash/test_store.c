@@ -136,9 +136,12 @@ static void test_noop_protects_nothing_and_pretends_nothing(void **state)
     assert_int_equal(slash_visit(store, NULL, enter_again, &seen).code, ERROR_STORE);
     assert_int_equal(slash_status(store, &status).code, 0);
     assert_int_equal(status.validators, 0);
-    assert_int_equal(slash_prune(store, 1, 32, &more).code, 0);
-    assert_false(more);
+    struct slash_prune_step step = {true, 1};
+    assert_int_equal(slash_prune(store, 1, 32, &step).code, 0);
+    assert_false(step.more);
+    assert_int_equal(step.removed, 0);
     assert_int_equal(slash_maintain(store, &more).code, 0);
+    assert_false(more);
     assert_int_equal(slash_fix_genesis(store, &root).code, 0);
     assert_int_equal(slash_fix_genesis(store, &other).code, ERROR_IDENTITY);
     assert_string_equal(store->ops->name, "noop");

@@ -23,9 +23,9 @@ enum {
     RETRIES_MAX = 6
 };
 
-static char template_directory[64];
-static char template_path[96];
-static char work_path[128];
+static char template_directory[KIT_DIRECTORY_MAX];
+static char template_path[KIT_DIRECTORY_MAX + 32];
+static char work_path[KIT_DIRECTORY_MAX + 32];
 
 /* Every claim that was released, as its receiver would have it. */
 struct released {
@@ -166,7 +166,7 @@ static void copy_file(const char *from, const char *to)
 
 static void fresh_store(void)
 {
-    char wal[160];
+    char wal[KIT_DIRECTORY_MAX + 64];
     (void)snprintf(wal, sizeof wal, "%s-wal", work_path);
     (void)unlink(wal);
     fault_vfs_trust_disk();
@@ -393,8 +393,7 @@ static int make_template(void **state)
     fault_memory_install(); /* while SQLite hasn't started */
     fault_vfs_install();
     struct slash_identity identity = {.history_id = {1}};
-    (void)snprintf(template_directory, sizeof template_directory, "/tmp/cc-crash-XXXXXX");
-    if (!mkdtemp(template_directory))
+    if (!kit_directory(template_directory))
         return -1;
     (void)snprintf(template_path, sizeof template_path, "%s/template", template_directory);
     (void)snprintf(work_path, sizeof work_path, "%s/work", template_directory);

@@ -82,8 +82,7 @@ void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *ba
         fault_vfs_install();
         installed = true;
     }
-    (void)snprintf(f->directory, sizeof f->directory, "/tmp/cc-slash-XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    assert_true(kit_directory(f->directory));
     (void)snprintf(f->path, sizeof f->path, "%s/history.sqlite", f->directory);
     memset(f->identity.history_id, 0x11, sizeof f->identity.history_id);
     memset(f->identity.chamber_id, 0x22, sizeof f->identity.chamber_id);
@@ -105,6 +104,13 @@ void slash_fixture_teardown(struct slash_fixture *f)
     f->store = NULL;
     fault_vfs_trust_disk();
     slash_remove_directory(f->directory);
+}
+
+bool kit_directory(char ret_directory[static KIT_DIRECTORY_MAX])
+{
+    const char *base = getenv("TMPDIR");
+    int n = snprintf(ret_directory, KIT_DIRECTORY_MAX, "%s/cc-slash-XXXXXX", base ? base : "/tmp");
+    return n > 0 && n < KIT_DIRECTORY_MAX && mkdtemp(ret_directory) != NULL;
 }
 
 void slash_remove_directory(const char *directory)

@@ -29,10 +29,14 @@ struct slash_backend {
 extern const struct slash_backend slash_backends[];
 extern const size_t slash_backend_count;
 
+enum {
+    KIT_DIRECTORY_MAX = 128
+};
+
 struct slash_fixture {
     const struct slash_backend *backend;
-    char directory[64];
-    char path[96];
+    char directory[KIT_DIRECTORY_MAX];
+    char path[KIT_DIRECTORY_MAX + 32];
     struct slash_identity identity;
     struct slash_store *store;
 };
@@ -41,6 +45,8 @@ struct slash_fixture {
 void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *backend);
 void slash_fixture_reopen(struct slash_fixture *f);
 void slash_fixture_teardown(struct slash_fixture *f);
+/* Makes a new directory below TMPDIR, or /tmp; false when it can't. */
+bool kit_directory(char ret_directory[static KIT_DIRECTORY_MAX]);
 void slash_remove_directory(const char *directory);
 
 /* --- interchange in memory --------------------------------------------------------------------------- */

@@ -167,7 +167,8 @@ class Suite:
 
     def __init__(self, cc, work, name, test_sources, sources, libraries, environment):
         self.cc, self.work, self.name, self.libraries = cc, work, name, libraries
-        self.environment = {**os.environ, **environment}
+        # What a crashed mutant leaves behind goes with the work directory.
+        self.environment = {**os.environ, "TMPDIR": str(work), **environment}
         self.objects = {}
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = []

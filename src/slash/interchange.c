@@ -180,7 +180,8 @@ static cc_err put_blocks(struct export *e, const struct slash_validator *v)
 }
 
 /* True when the records from the watermark on, with the watermark in front, are what an importer would make
- * the same watermark of.
+ * the same watermark of, and none that is left out forbids more than the watermark does: a later source could
+ * still be surrounded.
  */
 static bool marks_agree(const struct slash_validator *v)
 {
@@ -189,6 +190,8 @@ static bool marks_agree(const struct slash_validator *v)
         if (a->target > v->low.target && a->source < v->low.source)
             return false;
         if (a->target == v->low.target && a->source != v->low.source)
+            return false;
+        if (a->target < v->low.target && a->source > v->low.source)
             return false;
     }
     return true;

@@ -16,10 +16,12 @@
 
 #include "slash/rules.h"
 
-/* The window judges; the fingerprints cover some thirteen hours of attestations at 8 bytes each. */
+/* The window judges. It is far wider than what a key has in flight: threads of the vault sign in any order, and what
+ * comes late must not be below it. The fingerprints cover some thirteen hours of attestations at 8 bytes each.
+ */
 enum {
-    FLOOR_ATTESTATIONS = 8,
-    FLOOR_BLOCKS = 4,
+    FLOOR_ATTESTATIONS = 32,
+    FLOOR_BLOCKS = 16,
     FLOOR_REMEMBERED = 128
 };
 

@@ -305,7 +305,7 @@ static void test_P15_killed_before_the_keys_are_known_to_have_rows(void **state)
 
 enum {
     RACERS = 4,
-    TARGETS = 24,
+    TARGETS = 12, /* fewer than the vault keeps (vault/floor.h): its threads sign in any order */
     RIVALS = 8
 };
 

@@ -17,14 +17,6 @@ static const struct error_row rows[ERROR_CODE_END] = {
 #undef E
 };
 
-static const char *const class_names[] = {
-    [CLASS_NONE] = "none",           [CLASS_INPUT] = "input",
-    [CLASS_AUTH] = "auth",           [CLASS_REFUSED] = "refused",
-    [CLASS_NOT_FOUND] = "not_found", [CLASS_SEALED] = "sealed",
-    [CLASS_BUSY] = "busy",           [CLASS_UNAVAILABLE] = "unavailable",
-    [CLASS_INTERNAL] = "internal",
-};
-
 static _Thread_local const char *last_detail;
 static _Thread_local const char *last_file;
 static _Thread_local int last_line;
@@ -69,11 +61,6 @@ int error_status(cc_err err)
 enum error_class error_class(cc_err err)
 {
     return row_of(err)->class;
-}
-
-const char *error_class_name(enum error_class c)
-{
-    return (size_t)c < ARRAY_LEN(class_names) ? class_names[c] : "internal";
 }
 
 const char *error_detail(void)

@@ -62,7 +62,6 @@ const char *error_name(cc_err err); /* "SLASHABLE" */
 const char *error_text(cc_err err); /* the table's sentence */
 int error_status(cc_err err);       /* the table's HTTP status; 200 for CC_OK */
 enum error_class error_class(cc_err err);
-const char *error_class_name(enum error_class c);
 
 /* The detail and place of the last error this thread made; "" when there was none. */
 const char *error_detail(void);

@@ -37,18 +37,7 @@ void log_set_level(enum log_level level)
     atomic_store(&sink_level, (int)level);
 }
 
-bool log_level_parse(const char *name, enum log_level *ret_level)
-{
-    for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
-        if (span_is(span_str(name), level_names[i])) {
-            *ret_level = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *log_level_name(enum log_level level)
+static const char *level_name(enum log_level level)
 {
     return (size_t)level < ARRAY_LEN(level_names) ? level_names[level] : "error";
 }
@@ -77,7 +66,7 @@ static void build_record(struct record *r,
                          const struct log_field *fields,
                          size_t count)
 {
-    put(r, log_level_name(level));
+    put(r, level_name(level));
     put_separator(r);
     put(r, message);
     for (size_t i = 0; i < count && i < LOG_FIELDS_MAX; i++) {

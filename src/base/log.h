@@ -57,9 +57,6 @@ static inline struct log_field log_field_text(const char *key, const char *text)
  */
 void log_init(int fd, bool local, enum log_level level);
 void log_set_level(enum log_level level);
-/* "error", "warn", "notice", "info", "debug"; false when `name` is none of them. */
-bool log_level_parse(const char *name, enum log_level *ret_level);
-const char *log_level_name(enum log_level level);
 
 void log_write(enum log_level level,
                const char *message,

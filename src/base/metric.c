@@ -274,12 +274,12 @@ const char *metric_set_label(enum metric_set set)
     return sets[set].label;
 }
 
-uint32_t metric_set_values(enum metric_set set)
+static uint32_t values_of(enum metric_set set)
 {
     return sets[set].named;
 }
 
-const char *metric_value_name(enum metric_set set, uint32_t value)
+static const char *value_name(enum metric_set set, uint32_t value)
 {
     return value < sets[set].named ? sets[set].names[value] : "";
 }
@@ -315,7 +315,7 @@ static void put_label(struct series *s, enum metric_set set, uint32_t value)
         return;
     size_t n = strlen(s->labels);
     (void)snprintf(s->labels + n, sizeof s->labels - n, "%s%s=\"%s\"", n ? "," : "",
-                   sets[set].label, metric_value_name(set, value));
+                   sets[set].label, value_name(set, value));
 }
 
 static cc_err put_labels(struct buf *out, const struct series *s)
@@ -364,8 +364,8 @@ static cc_err put_metric(struct buf *out, const struct row *r, const cell *block
 {
     const struct metric_info *info = &r->info;
     CC_TRY(put_head(out, info->name, info->help, type_name(info->type)));
-    for (uint32_t a = 0; a < metric_set_values(info->a); a++) {
-        for (uint32_t b = 0; b < metric_set_values(info->b); b++) {
+    for (uint32_t a = 0; a < values_of(info->a); a++) {
+        for (uint32_t b = 0; b < values_of(info->b); b++) {
             if (canonical(info->a, a) != a || canonical(info->b, b) != b)
                 continue;
             struct series s = {r, block + series_at(r, a, b), ""};
@@ -406,9 +406,9 @@ static cc_err put_slashable(struct buf *out, const struct alias *w, const cell *
         {"ATTESTATION", "{signingOperation=\"attestation\"}"}};
     const struct row *r = &rows[w->of];
     for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
-        for (uint32_t a = 0; a < metric_set_values(r->info.a); a++) {
+        for (uint32_t a = 0; a < values_of(r->info.a); a++) {
             if (canonical(r->info.a, a) != a ||
-                strcmp(metric_value_name(r->info.a, a), operations[i][0]) != 0)
+                strcmp(value_name(r->info.a, a), operations[i][0]) != 0)
                 continue;
             const cell *c = block + series_at(r, a, 0);
             CC_TRY(put_summary(out, w->name, operations[i][1], cell_load(&c[r->width - 1]),

@@ -100,8 +100,6 @@ CC_ERR metric_expose(const struct metric_cells *shared, struct buf *out);
 /* For documents and tests. */
 const struct metric_info *metric_info(enum metric id);
 const char *metric_set_label(enum metric_set set);
-const char *metric_value_name(enum metric_set set, uint32_t value);
-uint32_t metric_set_values(enum metric_set set);
 /* docs/metrics.md. */
 CC_ERR metric_document(struct buf *out);
 

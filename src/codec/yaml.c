@@ -3,7 +3,6 @@
 #include <yaml.h>
 
 #include "base/alloc.h"
-#include "base/num.h"
 
 const struct yml_limits yml_limits_default = {
     .max_bytes = 1 << 20,
@@ -286,40 +285,4 @@ bool yml_is_null(const struct yml_node *node)
 bool yml_is(const struct yml_node *node, const char *text)
 {
     return node->kind == YML_SCALAR && span_is(node->text, text);
-}
-
-CC_ERR yml_text(const struct yml_node *node, char *ret_text, size_t size)
-{
-    if (node->kind != YML_SCALAR)
-        return CC_FAIL(FIELD_TYPE, "text expected");
-    if (node->text.len && memchr(node->text.data, 0, node->text.len))
-        return CC_FAIL(FIELD_TYPE, "a zero byte in a text");
-    if (node->text.len >= size)
-        return CC_FAIL(NUMBER_RANGE, "text too long");
-    memcpy(ret_text, node->text.data, node->text.len + 1);
-    return CC_OK;
-}
-
-CC_ERR yml_u64(const struct yml_node *node, uint64_t *ret_value)
-{
-    if (node->kind != YML_SCALAR || node->quoted || node->text.len == 0)
-        return CC_FAIL(FIELD_TYPE, "a number expected");
-    for (size_t i = 0; i < node->text.len; i++)
-        if (node->text.data[i] < '0' || node->text.data[i] > '9')
-            return CC_FAIL(FIELD_TYPE, "a number expected");
-    return u64_parse(node->text, ret_value);
-}
-
-CC_ERR yml_bool(const struct yml_node *node, bool *ret_value)
-{
-    if (node->kind != YML_SCALAR || node->quoted)
-        return CC_FAIL(FIELD_TYPE, "true or false expected");
-    bool yes =
-        span_is(node->text, "true") || span_is(node->text, "True") || span_is(node->text, "TRUE");
-    bool no = span_is(node->text, "false") || span_is(node->text, "False") ||
-              span_is(node->text, "FALSE");
-    if (!yes && !no)
-        return CC_FAIL(FIELD_TYPE, "true or false expected");
-    *ret_value = yes;
-    return CC_OK;
 }

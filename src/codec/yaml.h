@@ -6,8 +6,7 @@
  *           duplicate keys, keys that are not scalars, anything that is not UTF-8.
  * THREADS   One thread per struct yml; read-only once loaded.
  * OWNERSHIP yml_release() wipes and frees every node; it takes a zeroed struct. Nodes live as long as the struct yml.
- * ERRORS    YAML_SYNTAX, with line and reason in struct yml_fault; FIELD_TYPE and NUMBER_RANGE from the readers of
- *           scalars; NO_MEMORY.
+ * ERRORS    YAML_SYNTAX, with line and reason in struct yml_fault; NO_MEMORY.
  * SECRETS   libyaml's growing buffers can't be wiped: hand it no secret (keys/web3signer_yaml.c masks them first).
  */
 #ifndef CODEC_YAML_H
@@ -85,14 +84,5 @@ const struct yml_node *yml_get(const struct yml_node *node, const char *name);
 bool yml_is_null(const struct yml_node *node);
 /* True when `node` is a scalar of exactly this text, quoted or not. */
 bool yml_is(const struct yml_node *node, const char *text);
-
-/* Readers of scalars: FIELD_TYPE when the node is no such scalar, NUMBER_RANGE when it does not fit. */
-
-/* A string as C text: no zero byte inside, and shorter than `size`. Numbers and null are taken as their text. */
-CC_ERR yml_text(const struct yml_node *node, char *ret_text, size_t size);
-/* An unquoted decimal number (digits; no sign, no underscore). */
-CC_ERR yml_u64(const struct yml_node *node, uint64_t *ret_value);
-/* An unquoted true or false (any of true, True, TRUE). YAML 1.1's yes, no, on, off are refused as ambiguous. */
-CC_ERR yml_bool(const struct yml_node *node, bool *ret_value);
 
 #endif

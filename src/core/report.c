@@ -51,7 +51,7 @@ uint32_t report_label(enum eth_kind kind)
     return labels[kind];
 }
 
-enum log_level report_level(cc_err err)
+static enum log_level level_of(cc_err err)
 {
     switch (error_class(err)) {
     case CLASS_NONE:
@@ -116,7 +116,7 @@ static void log_failure(const struct sign_outcome *outcome,
                                        KV_STR("operation", operation_names[outcome->kind]),
                                        KV_STR("key", digits),
                                        KV_NUM("lines_held_back", held_back)};
-    log_write(report_level(err), "a signing request was refused", fields, ARRAY_LEN(fields));
+    log_write(level_of(err), "a signing request was refused", fields, ARRAY_LEN(fields));
 }
 
 void report_answer(const struct sign_outcome *outcome,

@@ -29,7 +29,6 @@ bool report_may_log(struct report_budget *budget, uint32_t *ret_held_back);
 
 /* Names the labels of the metrics; once, before there are threads. */
 void report_init(void);
-enum log_level report_level(cc_err err);
 /* The value of the label `operation`; KIND_END for a request that named no kind. */
 uint32_t report_label(enum eth_kind kind);
 

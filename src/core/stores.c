@@ -40,9 +40,10 @@ static cc_err find_paths(const struct config *config, struct paths *ret_paths)
     return CC_OK;
 }
 
-void history_digest(const uint8_t history_id[static 32],
-                    const uint8_t chamber_id[static 32],
-                    uint8_t ret_digest[static 32])
+/* What the vault is shown of a history. */
+static void history_digest(const uint8_t history_id[static 32],
+                           const uint8_t chamber_id[static 32],
+                           uint8_t ret_digest[static 32])
 {
     static const char title[] = "containment-chamber/history/v1"; /* with its zero */
     uint8_t message[sizeof title + 64];

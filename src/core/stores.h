@@ -50,11 +50,6 @@ CC_ERR stores_create(const struct config *config, struct vault_call *vault, stru
 CC_ERR stores_open(const struct config *config, struct vault_call *vault, struct stores *stores);
 void stores_close(struct stores *stores);
 
-/* What the vault is shown of a history: SHA-256 of title, history id and chamber id. */
-void history_digest(const uint8_t history_id[static 32],
-                    const uint8_t chamber_id[static 32],
-                    uint8_t ret_digest[static 32]);
-
 /* --- records as bytes (exported for tests and fuzzers) -------------------------------------------------- */
 
 enum {

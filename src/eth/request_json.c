@@ -295,10 +295,10 @@ read_object(const struct eth_network *network, struct jval object, struct sign_r
     return read_plain(network, object, request);
 }
 
-CC_ERR sign_request_read(const struct eth_network *network,
-                         struct jval body,
-                         const struct eth_pubkey *pubkey,
-                         struct sign_request *ret_request)
+static cc_err read_request(const struct eth_network *network,
+                           struct jval body,
+                           const struct eth_pubkey *pubkey,
+                           struct sign_request *ret_request)
 {
     enum eth_kind kind;
     struct jval object;
@@ -325,7 +325,7 @@ CC_ERR sign_request_parse(struct jdoc *doc,
         return CC_FAIL(BODY_TOO_LARGE, NULL);
     CC_TRY(jdoc_parse(doc, body, len));
     struct sign_request request;
-    CC_TRY(sign_request_read(network, jdoc_root(doc), pubkey, &request));
+    CC_TRY(read_request(network, jdoc_root(doc), pubkey, &request));
     if (len > SIGN_BODY_MAX && request.kind != KIND_EXECUTION_PAYLOAD_ENVELOPE)
         return CC_FAIL(BODY_TOO_LARGE, NULL);
     *ret_request = request;

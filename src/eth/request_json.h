@@ -32,12 +32,6 @@ CC_ERR sign_request_parse(struct jdoc *doc,
                           const struct eth_pubkey *pubkey,
                           struct sign_request *ret_request);
 
-/* The same for an object that is parsed already: one item of a batch. */
-CC_ERR sign_request_read(const struct eth_network *network,
-                         struct jval body,
-                         const struct eth_pubkey *pubkey,
-                         struct sign_request *ret_request);
-
 /* The public key in a path or an item: 48 bytes of hex in any case, with or without 0x. IDENTIFIER otherwise. */
 CC_ERR identifier_parse(struct span text, struct eth_pubkey *ret_pubkey);
 

@@ -174,51 +174,6 @@ static void test_entries_of_a_mapping(void **state)
     buf_release(&text);
 }
 
-static void test_numbers(void **state)
-{
-    (void)state;
-    const struct yml_node *root = load(
-        "[0, 18446744073709551615, 18446744073709551616, \"1\", -1, 1.0, 0x10, 1_0, '', 9007199254740993, [1]]");
-    const int want[] = {0,
-                        0,
-                        ERROR_NUMBER_RANGE,
-                        ERROR_FIELD_TYPE,
-                        ERROR_FIELD_TYPE,
-                        ERROR_FIELD_TYPE,
-                        ERROR_FIELD_TYPE,
-                        ERROR_FIELD_TYPE,
-                        ERROR_FIELD_TYPE,
-                        0,
-                        ERROR_FIELD_TYPE};
-    size_t i = 0;
-    uint64_t value = 0;
-    YML_EACH(item, root)
-    assert_int_equal(yml_u64(item, &value).code, want[i++]);
-    assert_int_equal(i, ARRAY_LEN(want));
-    assert_true(value == 9007199254740993u);
-}
-
-static void test_booleans_and_text(void **state)
-{
-    (void)state;
-    const struct yml_node *root =
-        load("{t: true, f: FALSE, y: yes, q: \"true\", z: \"a\\0b\", l: []}");
-    bool value = false;
-    assert_int_equal(yml_bool(yml_get(root, "t"), &value).code, 0);
-    assert_true(value);
-    assert_int_equal(yml_bool(yml_get(root, "f"), &value).code, 0);
-    assert_false(value);
-    assert_int_equal(yml_bool(yml_get(root, "y"), &value).code, ERROR_FIELD_TYPE);
-    assert_int_equal(yml_bool(yml_get(root, "q"), &value).code, ERROR_FIELD_TYPE);
-    assert_int_equal(yml_bool(yml_get(root, "l"), &value).code, ERROR_FIELD_TYPE);
-    char text[5];
-    assert_int_equal(yml_text(yml_get(root, "t"), text, sizeof text).code, 0);
-    assert_string_equal(text, "true");
-    assert_int_equal(yml_text(yml_get(root, "t"), text, 4).code, ERROR_NUMBER_RANGE);
-    assert_int_equal(yml_text(yml_get(root, "z"), text, sizeof text).code, ERROR_FIELD_TYPE);
-    assert_int_equal(yml_text(yml_get(root, "l"), text, sizeof text).code, ERROR_FIELD_TYPE);
-}
-
 static void test_each_allocation_fails(void **state)
 {
     (void)state;
@@ -248,8 +203,6 @@ int main(void)
         cmocka_unit_test_teardown(test_limits, teardown),
         cmocka_unit_test_teardown(test_depth_64_and_65, teardown),
         cmocka_unit_test_teardown(test_entries_of_a_mapping, teardown),
-        cmocka_unit_test_teardown(test_numbers, teardown),
-        cmocka_unit_test_teardown(test_booleans_and_text, teardown),
         cmocka_unit_test(test_each_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

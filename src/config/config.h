@@ -43,13 +43,11 @@ struct server_config {
 struct metrics_config {
     char listen_address[64]; /* 127.0.0.1 */
     uint16_t listen_port;    /* 3000 */
-    uint32_t refresh_interval_seconds;
 };
 
 struct signing_config {
-    uint32_t batch_max;        /* 256 */
-    uint32_t duty_deadline_ms; /* 2500 */
-    uint32_t concurrency;      /* vault threads; 0: one per processor */
+    uint32_t batch_max;   /* 256 */
+    uint32_t concurrency; /* vault threads; 0: one per processor */
 };
 
 struct network_config {

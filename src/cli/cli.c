@@ -21,10 +21,10 @@ static const struct command {
     {"config", command_config, "check|dump|example|document " CONFIG_OPTIONS,
      "check the configuration, show what is in force, write a commented example or its documentation"},
     {"slashing", command_slashing,
-     "import --from FILE|- | export --to FILE|- | status [--json]   " CONFIG_OPTIONS,
+     "import --from FILE|- | export --to FILE|- | status [--json] " CONFIG_OPTIONS,
      "the slashing-protection history of a signer that isn't running: EIP-3076 in and out, counts"},
     {"version", command_version, "", "print the version"},
-    {"help", command_help, "[COMMAND]", "print this"},
+    {"help", command_help, "[COMMAND]", "print this, or what a command takes"},
     {"room", command_room, NULL, NULL},
 };
 
@@ -52,9 +52,18 @@ static void print_help(FILE *out)
             (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
     (void)fprintf(
         out,
+        "\n`containment-chamber COMMAND --help` shows a command's arguments. -c FILE names the configuration; without it\n"
+        "the defaults are in force. `containment-chamber config example` writes one to start from.\n"
         "\nEvery option of the configuration is also a flag (--server-listen-port 9001) and a variable\n"
         "(CONTAINMENT_SERVER__LISTEN_PORT=9001).\n"
         "\nexit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 a store is locked by another process\n");
+}
+
+static int print_usage(const struct command *command)
+{
+    (void)printf("usage: containment-chamber %s%s%s\n\n%s\n", command->name,
+                 command->usage[0] ? " " : "", command->usage, command->help);
+    return EXIT_CODE_DONE;
 }
 
 static int command_help(struct arguments *arguments)
@@ -66,9 +75,12 @@ static int command_help(struct arguments *arguments)
     const struct command *command = find(arguments->items[0]);
     if (!command || !command->usage || arguments->count > 1)
         return command_usage(arguments, "no such command", arguments->items[0]);
-    (void)printf("usage: containment-chamber %s %s\n\n%s\n", command->name, command->usage,
-                 command->help);
-    return EXIT_CODE_DONE;
+    return print_usage(command);
+}
+
+static bool is_help(const char *text)
+{
+    return span_is(span_str(text), "--help") || span_is(span_str(text), "-h");
 }
 
 int cli_main(int argc, char **argv, char **environment)
@@ -76,7 +88,7 @@ int cli_main(int argc, char **argv, char **environment)
     const char *name = argc > 1 ? argv[1] : "";
     if (span_is(span_str(name), "--version"))
         name = "version";
-    if (span_is(span_str(name), "--help") || span_is(span_str(name), "-h"))
+    if (is_help(name))
         name = "help";
     const struct command *command = find(name);
     if (!command) {
@@ -85,6 +97,9 @@ int cli_main(int argc, char **argv, char **environment)
         print_help(stderr);
         return EXIT_CODE_USAGE;
     }
+    for (int i = 2; i < argc && command->usage; i++)
+        if (is_help(argv[i]))
+            return print_usage(command);
     struct arguments arguments = {argc - 2, argv + 2, environment, command->name};
     return command->run(&arguments);
 }

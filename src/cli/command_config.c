@@ -1,9 +1,11 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "core/stores.h"
 
 static struct command_config command;
 static struct config config;
+static struct stores stores; /* too large for the stack */
 
 enum {
     OUTPUT_MAX = 1 << 18
@@ -31,6 +33,9 @@ static int check_or_dump(struct arguments *arguments, bool dump)
     if (code != EXIT_CODE_DONE)
         return code;
     if (!dump) {
+        cc_err err = stores_load_config(&config, &stores); /* the file that `network` may name */
+        if (err.code)
+            return EXIT_CODE_REFUSED;
         (void)fprintf(stderr, "The configuration is valid.\n");
         return EXIT_CODE_DONE;
     }

@@ -31,6 +31,22 @@ def test_the_manual_names_every_command():
     assert [c for c in commands if f"*containment-chamber {c}*" not in manual] == []
 
 
+def test_each_command_explains_itself():
+    usage = subprocess.run([binary_with_switches(), "help"], capture_output=True, text=True, check=True).stdout
+    for command in re.findall(r"^  (\w+) ", usage, flags=re.M):
+        for arguments in ([command, "--help"], [command, "-h"], ["help", command]):
+            result = subprocess.run([binary_with_switches(), *arguments], capture_output=True, text=True, check=False)
+            assert result.returncode == 0, arguments
+            assert result.stdout.startswith(f"usage: containment-chamber {command}"), arguments
+
+
+def test_config_check_finds_a_network_that_is_none():
+    for network in ("mainet", "/nowhere/config.yaml"):
+        command = [binary_with_switches(), "config", "check", "--set", f"network={network}"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 3 and network in result.stderr, result.stderr
+
+
 def test_the_unit_is_one_that_systemd_takes(workdir):
     need("systemd-analyze")
     unit = workdir / "containment-chamber.service"

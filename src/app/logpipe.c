@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,8 +13,29 @@
 enum {
     READ_SIZE = 16384,
     READS_PER_TURN = 8,
-    LINE_MAX = 8 * LOG_RECORD_MAX
+    LINE_MAX = 8 * LOG_RECORD_MAX,
+    LINE_PATIENCE_MS = 50
 };
+
+/* There is one log: its last line may have been given up in its middle. */
+static bool is_torn;
+
+/* Others write to the same pipe or terminal, and would be surprised by a descriptor that does not block: so the flag
+ * goes on an open file of our own.
+ */
+CC_ERR logpipe_open_output(int output_fd, int *ret_fd)
+{
+    struct stat st;
+    char name[32];
+    int fd = -1;
+    (void)snprintf(name, sizeof name, "/proc/self/fd/%d", output_fd);
+    if (fstat(output_fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+        fd = open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        fd = fcntl(output_fd, F_DUPFD_CLOEXEC, 0);
+    *ret_fd = fd;
+    return fd >= 0 ? CC_OK : CC_FAIL(SYSTEM, "the log's output");
+}
 
 CC_ERR logpipe_open(struct logpipe *pipe, const char *static_name, int *ret_write_fd)
 {
@@ -27,10 +49,28 @@ CC_ERR logpipe_open(struct logpipe *pipe, const char *static_name, int *ret_writ
 }
 
 /* A pipe or terminal that nobody reads must not stop the supervisor. */
-static bool is_writable(int fd)
+static bool is_writable(int fd, int timeout_ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+    return poll(&p, 1, timeout_ms) == 1 && (p.revents & POLLOUT);
+}
+
+/* One byte of room makes a terminal writable: a line may stick in its middle. Then a reader that is only slow gets a
+ * moment; false when the rest was given up.
+ */
+static bool write_line(int fd, struct span line)
+{
+    uint64_t until = clock_mono_ms() + LINE_PATIENCE_MS;
+    while (line.len) {
+        ssize_t n = write(fd, line.data, line.len);
+        if (n > 0)
+            line = span_of(line.data + n, line.len - (size_t)n);
+        else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+            return true; /* there is nobody to read the rest */
+        else if (clock_mono_ms() >= until || !is_writable(fd, LINE_PATIENCE_MS))
+            return false;
+    }
+    return true;
 }
 
 static bool within_rate(struct logpipe *pipe)
@@ -43,14 +83,17 @@ static bool within_rate(struct logpipe *pipe)
     return pipe->lines_in_second++ < LOGPIPE_LINES_PER_SECOND;
 }
 
-static void
+static bool
 write_record(const struct logpipe *pipe, const struct log_sink *sink, struct span record)
 {
     CC_CLEANUP(buf_release) struct buf line = buf_init(LINE_MAX);
-    cc_err err = log_format(&line, sink->json, pipe->name, clock_wall_ms(), record);
+    cc_err err = is_torn ? buf_append_str(&line, "\n") : CC_OK;
     if (!err.code)
-        err = fd_write_all(sink->fd, line.data, line.len);
-    (void)err; /* there is nowhere left to say it */
+        err = log_format(&line, sink->json, pipe->name, clock_wall_ms(), record);
+    if (err.code) /* there is nowhere left to say it */
+        return false;
+    is_torn = !write_line(sink->fd, buf_span(&line));
+    return !is_torn;
 }
 
 static void say_lost(struct logpipe *pipe, const struct log_sink *sink)
@@ -58,20 +101,17 @@ static void say_lost(struct logpipe *pipe, const struct log_sink *sink)
     char record[96];
     int n = snprintf(record, sizeof record, "warn\x1flog lines lost\x1flines\x1f%llu",
                      (unsigned long long)pipe->lost);
-    pipe->lost = 0;
-    if (n > 0)
-        write_record(pipe, sink, span_of(record, (size_t)n));
+    if (n > 0 && write_record(pipe, sink, span_of(record, (size_t)n)))
+        pipe->lost = 0;
 }
 
 static void end_line(struct logpipe *pipe, const struct log_sink *sink)
 {
-    if (!within_rate(pipe) || !is_writable(sink->fd)) {
+    bool taken = within_rate(pipe) && is_writable(sink->fd, 0);
+    if (taken && pipe->lost)
+        say_lost(pipe, sink);
+    if (!taken || !write_record(pipe, sink, span_of(pipe->line, pipe->len)))
         pipe->lost++;
-    } else {
-        if (pipe->lost)
-            say_lost(pipe, sink);
-        write_record(pipe, sink, span_of(pipe->line, pipe->len));
-    }
     pipe->len = 0;
 }
 
@@ -111,7 +151,7 @@ void logpipe_close(struct logpipe *pipe, const struct log_sink *sink)
     (void)logpipe_read(pipe, sink);
     if (pipe->len)
         end_line(pipe, sink);
-    if (pipe->lost)
+    if (pipe->lost && is_writable(sink->fd, 0))
         say_lost(pipe, sink);
     (void)close(pipe->fd);
     pipe->fd = -1;

@@ -35,6 +35,10 @@ struct logpipe {
     uint8_t line[LOG_RECORD_MAX];
 };
 
+/* The form of `output_fd` that a full pipe or a halted terminal can't block: an open file of its own, not blocking, where
+ * there can be one; else the descriptor itself, as a duplicate. The caller closes it.
+ */
+CC_ERR logpipe_open_output(int output_fd, int *ret_fd);
 CC_ERR logpipe_open(struct logpipe *pipe, const char *static_name, int *ret_write_fd);
 /* Writes out what is there now; false when the other end is closed and all has been read. */
 bool logpipe_read(struct logpipe *pipe, const struct log_sink *sink);

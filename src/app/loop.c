@@ -48,6 +48,7 @@ CC_ERR loop_init(struct loop *loop, const struct log_sink *sink, enum log_level 
 {
     *loop = (struct loop){
         .epoll = -1, .signals = -1, .own_log.fd = -1, .own_log_write = -1, .sink = *sink};
+    CC_TRY(logpipe_open_output(sink->fd, &loop->sink.fd));
     CC_TRY(logpipe_open(&loop->own_log, "supervisor", &loop->own_log_write));
     log_init(loop->own_log_write, false, level);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -64,6 +65,7 @@ void loop_release(struct loop *loop)
         log_init(STDERR_FILENO, true, LOG_LEVEL_INFO);
     fd_closep(&loop->own_log_write);
     logpipe_close(&loop->own_log, &loop->sink);
+    fd_closep(&loop->sink.fd);
     fd_closep(&loop->signals);
     fd_closep(&loop->epoll);
 }

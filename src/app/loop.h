@@ -3,7 +3,7 @@
  * WHAT      One epoll set: signals, the rooms' control lines and logs, the supervisor's own log.
  * PROMISE   No polling: it sleeps until something happens or a deadline has come.
  * THREADS   One.
- * OWNERSHIP loop_release() closes; rooms and sink are borrowed.
+ * OWNERSHIP loop_release() closes; rooms are borrowed; of the sink it makes its own.
  * ERRORS    SYSTEM.
  * SECRETS   None.
  */
@@ -24,7 +24,7 @@ struct loop {
     struct logpipe
         own_log; /* what the supervisor itself says, in the same form as the rooms' lines */
     int own_log_write;
-    struct log_sink sink;
+    struct log_sink sink; /* on a descriptor of the loop's own, which does not block */
     pid_t watched[ROOM_END];
 };
 

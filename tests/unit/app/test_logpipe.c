@@ -155,6 +155,53 @@ static void test_a_slow_reader_loses_lines_and_is_told_how_many(void **state)
     tear_down(&rig);
 }
 
+static void open_terminal(int *ret_screen, int *ret_terminal)
+{
+    *ret_screen = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (*ret_screen < 0 || grantpt(*ret_screen) != 0 || unlockpt(*ret_screen) != 0)
+        skip();
+    *ret_terminal = open(ptsname(*ret_screen), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(*ret_terminal >= 0);
+}
+
+/* A terminal takes part of a line, then nothing: the supervisor must come back from it. */
+static void test_a_terminal_that_nobody_reads_does_not_hold_up_the_supervisor(void **state)
+{
+    (void)state;
+    struct rig rig;
+    int screen = -1;
+    int terminal = -1;
+    set_up(&rig, false);
+    open_terminal(&screen, &terminal);
+    assert_int_equal(logpipe_open_output(terminal, &rig.sink.fd).code, 0);
+    assert_int_equal(fcntl(terminal, F_GETFL) & O_NONBLOCK, 0); /* it is not ours alone */
+    char line[LOG_RECORD_MAX];
+    (void)alarm(60); /* a write that blocks ends the test */
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(line, sizeof line, "info\x1f%0*d\n", 1 + i * 97 % 1900, 1);
+        say(&rig, line);
+        assert_true(logpipe_read(&rig.pipe, &rig.sink));
+    }
+    assert_true(rig.pipe.lost > 0);
+    (void)close(rig.out[0]);
+    rig.out[0] = screen;
+    bool whole = true;
+    for (const char *part = written(&rig); part[0]; part = written(&rig))
+        whole = part[strlen(part) - 1] == '\n';
+    say(&rig, "info\x1f"
+              "after\n");
+    assert_true(logpipe_read(&rig.pipe, &rig.sink));
+    const char *out = written(&rig);
+    (void)alarm(0);
+    assert_true(out[0] == '\r' || whole); /* a line that stuck has its end */
+    assert_non_null(strstr(out, "log lines lost lines="));
+    assert_non_null(strstr(out, "[front] after\r\n"));
+    (void)close(terminal);
+    (void)close(rig.sink.fd);
+    rig.sink.fd = rig.out[1];
+    tear_down(&rig);
+}
+
 static void test_a_flood_is_cut_to_the_rate(void **state)
 {
     (void)state;
@@ -180,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_a_line_has_a_limit),
         cmocka_unit_test(test_a_line_in_pieces_is_one_line_and_the_last_one_needs_no_end),
         cmocka_unit_test(test_a_slow_reader_loses_lines_and_is_told_how_many),
+        cmocka_unit_test(test_a_terminal_that_nobody_reads_does_not_hold_up_the_supervisor),
         cmocka_unit_test(test_a_flood_is_cut_to_the_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,15 +115,9 @@ def recorded_roots(daemon):
     return roots
 
 
-<<<<<<< HEAD
 def newest(released, number):
     """(pubkey, request, signature) of the `number` highest messages of each key and kind: a vault is sure to sign those
     again that lie in its window or that it has signed itself (vault/floor.h)."""
-=======
-def newest(released, number=8):
-    """(pubkey, request, signature) of the `number` highest messages of each key and kind: those that the vault
-    (vault/floor.h) is sure to remember."""
->>>>>>> 0d25a96 (Export what a raised watermark left behind: a record with a later source below it could be surrounded)
     groups = {}
     for (pubkey, _), (request, signature) in released.items():
         if request["type"] == "ATTESTATION":

@@ -54,11 +54,11 @@ void config_fault(struct config_loading *loading,
     put_line(loading, place, path, "", message);
 }
 
-void config_warning(struct config_loading *loading,
-                    struct config_place place,
-                    const char *path,
-                    const char *fmt,
-                    ...)
+static void CC_PRINTF(4, 5) config_warning(struct config_loading *loading,
+                                           struct config_place place,
+                                           const char *path,
+                                           const char *fmt,
+                                           ...)
 {
     char message[512];
     va_list ap;

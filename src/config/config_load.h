@@ -21,17 +21,12 @@ struct config_loading {
     struct config_place places[CONFIG_ROWS_MAX];
 };
 
-/* Notes a fault, or with config_warning() a warning, of the option `path` ("": none) at `place`. */
+/* Notes a fault of the option `path` ("": none) at `place`. */
 void config_fault(struct config_loading *loading,
                   struct config_place place,
                   const char *path,
                   const char *fmt,
                   ...) CC_PRINTF(4, 5);
-void config_warning(struct config_loading *loading,
-                    struct config_place place,
-                    const char *path,
-                    const char *fmt,
-                    ...) CC_PRINTF(4, 5);
 /* The fault of `row` when setting it failed: the detail of the last error, and what the row takes. */
 void config_fault_value(struct config_loading *loading,
                         struct config_place place,

@@ -43,6 +43,25 @@ CC_ERR sqlite_files_database_in_place(const struct sqlite_history *h)
                                 "right one back, or stop the server");
 }
 
+/* After a truncation SQLite writes on behind a hole, and the next start reads none of it. */
+CC_ERR sqlite_files_log_whole(const struct sqlite_history *h)
+{
+    enum {
+        FRAME_MIN = 4096
+    };
+    char path[PATH_MAX];
+    struct stat st;
+    int n = snprintf(path, sizeof path, "%s-wal", h->path);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return CC_FAIL(FILESYSTEM, "path too long");
+    if (stat(path, &st) != 0 || st.st_dev != h->log.device || st.st_ino != h->log.inode)
+        return CC_OK; /* the file in use is another one, and may be whole */
+    return st.st_size >= (off_t)h->db.wal_pages * FRAME_MIN
+               ? CC_OK
+               : CC_FAIL(STORE, "the write-ahead log of the history in use was cut: restore the "
+                                "history, or import an export of it, before the next start");
+}
+
 bool sqlite_files_log_in_place(const struct sqlite_history *h)
 {
     struct sqlite_file now;

@@ -58,6 +58,8 @@ CC_ERR sqlite_filesystem_check(const char *path);
 CC_ERR sqlite_files_remember(struct sqlite_history *h);
 /* STORE when the database, or the write-ahead log, is not in its place. */
 CC_ERR sqlite_files_database_in_place(const struct sqlite_history *h);
+/* STORE when the write-ahead log lost what was committed to it: nothing is to be written behind the gap. */
+CC_ERR sqlite_files_log_whole(const struct sqlite_history *h);
 bool sqlite_files_log_in_place(const struct sqlite_history *h);
 CC_ERR sqlite_files_in_place(const struct sqlite_history *h);
 

@@ -226,6 +226,11 @@ static cc_err reload(struct sqlite_history *h)
 CC_ERR sqlite_history_ready(struct sqlite_history *h)
 {
     CC_TRY(sqlite_files_database_in_place(h));
+    cc_err whole = sqlite_files_log_whole(h);
+    if (whole.code) {
+        h->stale = true; /* also no checkpoint at the end: it would copy half of it */
+        return whole;
+    }
     CC_TRY(save_lost_log(h));
     if (!h->stale)
         return CC_OK;

@@ -523,6 +523,23 @@ static void test_C07_a_log_that_was_removed_loses_no_record(void **state)
     slash_store_close(store);
 }
 
+/* Someone who empties "logs": what is written behind the gap would be gone at the next start. */
+static void test_C07_a_log_that_was_cut_signs_nothing(void **state)
+{
+    (void)state;
+    bool may;
+    make();
+    struct slash_store *store = open_with_one_key();
+    assert_int_equal(sign(store, 5, 1, &may), 0);
+    assert_true(may);
+    assert_int_equal(truncate(beside("-wal"), 0), 0);
+    for (uint64_t slot = 5; slot < 8; slot++) {
+        assert_int_equal(sign(store, slot, 2, &may), ERROR_STORE);
+        assert_false(may);
+    }
+    slash_store_close(store);
+}
+
 /* The same file with another history's bytes: the next error makes the store read again, and then it notices. */
 static void test_C07_another_history_in_the_same_file_is_noticed(void **state)
 {
@@ -571,6 +588,7 @@ int main(void)
         T(test_a_damaged_page_is_refused),
         T(test_C07_a_history_that_was_moved_away_signs_nothing),
         T(test_C07_a_log_that_was_removed_loses_no_record),
+        T(test_C07_a_log_that_was_cut_signs_nothing),
         T(test_C07_another_history_in_the_same_file_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -276,7 +276,7 @@ static void test_C10_the_mutant_synchronous_normal_loses_records(void **state)
 /* Any one operation fails, the batch is tried again, and then the power goes: what was released, also as a
  * repeat of a record whose sync had failed, must be there.
  */
-static void test_T7_a_failed_sync_then_a_repeat_then_a_power_cut(void **state)
+static void test_T07_a_failed_sync_then_a_repeat_then_a_power_cut(void **state)
 {
     (void)state;
     static struct released released;
@@ -420,7 +420,7 @@ int main(void)
         cmocka_unit_test(test_P02_killed_before_any_write_or_sync),
         cmocka_unit_test(test_C10_power_cut_at_any_write_or_sync),
         cmocka_unit_test(test_C10_the_mutant_synchronous_normal_loses_records),
-        cmocka_unit_test(test_T7_a_failed_sync_then_a_repeat_then_a_power_cut),
+        cmocka_unit_test(test_T07_a_failed_sync_then_a_repeat_then_a_power_cut),
         cmocka_unit_test(test_C07_disk_full_is_an_error_until_there_is_room),
         cmocka_unit_test(test_C07_io_errors_are_errors_until_they_stop),
         cmocka_unit_test(test_C07_out_of_memory_anywhere),

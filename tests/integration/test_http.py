@@ -183,7 +183,7 @@ def test_slow_requests_are_shut_and_nobody_waits_for_them(make_daemon):
     assert re.search(r"^containment_http_timeouts_total [1-9]", daemon.metrics(), re.M)
 
 
-def test_C7_out_of_descriptors_is_survived(make_daemon, workdir):
+def test_C07_out_of_descriptors_is_survived(make_daemon, workdir):
     wrapper = workdir / "few-descriptors"
     wrapper.write_text(f'#!/bin/sh\nulimit -n 48\nexec {release_binary() or binary_with_switches()} "$@"\n')
     wrapper.chmod(0o755)

@@ -41,7 +41,7 @@ def searched(pid):
     return found
 
 
-def test_C1_front_and_core_hold_no_key_bytes_and_the_vault_does(make_daemon):
+def test_C01_front_and_core_hold_no_key_bytes_and_the_vault_does(make_daemon):
     daemon = signing(make_daemon)
     rooms = daemon.rooms()
     assert set(rooms) == {"front", "core", "vault"}, "the loader has ended"
@@ -54,14 +54,14 @@ def test_C1_front_and_core_hold_no_key_bytes_and_the_vault_does(make_daemon):
     assert searched(daemon.process.pid) == [], "supervisor"
 
 
-def test_C1_the_search_finds_a_planted_key(make_daemon):
+def test_C01_the_search_finds_a_planted_key(make_daemon):
     """The control for machines where the vault's arena can't be read: the same search over this very process."""
     planted = bytearray(SECRETS[0])
     assert any("raw of secret 0" in hit for hit in memory.search_memory(os.getpid(), SECRETS))
     assert planted
 
 
-def test_C3_no_secret_in_logs_answers_metrics_arguments_or_environment(make_daemon):
+def test_C03_no_secret_in_logs_answers_metrics_arguments_or_environment(make_daemon):
     daemon = signing(make_daemon)
     pids = [daemon.process.pid, *(pid for pid, _ in children_of(daemon.process.pid))]
     shown = b"".join(memory.arguments_and_environment(pid) for pid in pids)
@@ -75,7 +75,7 @@ def test_C3_no_secret_in_logs_answers_metrics_arguments_or_environment(make_daem
     assert PASSWORD.encode() not in shown
 
 
-def test_C3_no_secret_in_what_the_data_directory_holds(make_daemon):
+def test_C03_no_secret_in_what_the_data_directory_holds(make_daemon):
     daemon = signing(make_daemon)
     assert daemon.stop() == 0
     for path in daemon.data_dir.rglob("*"):
@@ -97,7 +97,7 @@ def test_T24_rooms_are_executed_afresh_with_a_scrubbed_environment(make_daemon):
     assert len(set(bases.values())) == 3, f"rooms share their addresses: {bases}"
 
 
-def test_C1_front_holds_no_descriptor_of_a_store_or_key_file(make_daemon):
+def test_C01_front_holds_no_descriptor_of_a_store_or_key_file(make_daemon):
     daemon = signing(make_daemon)
     wait_for("the loader's end", lambda: set(daemon.rooms()) == {"front", "core", "vault"})
     for number, target in memory.descriptors(daemon.room("front")).items():
@@ -106,7 +106,7 @@ def test_C1_front_holds_no_descriptor_of_a_store_or_key_file(make_daemon):
         assert not target.startswith(str(daemon.path)), (number, target)
 
 
-def test_C3_no_core_is_dumped_and_no_stranger_may_look(make_daemon):
+def test_C03_no_core_is_dumped_and_no_stranger_may_look(make_daemon):
     daemon = signing(make_daemon)
     for room, pid in daemon.rooms().items():
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text()

@@ -28,7 +28,7 @@ static void test_growing_keeps_the_content(void **state)
     buf_release(&b);
 }
 
-static void test_C7_out_of_memory_is_an_error_and_loses_nothing(void **state)
+static void test_C07_out_of_memory_is_an_error_and_loses_nothing(void **state)
 {
     (void)state;
     struct buf b = buf_init(1 << 20);
@@ -57,7 +57,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_buf_never_grows_beyond_its_maximum),
         cmocka_unit_test(test_growing_keeps_the_content),
-        cmocka_unit_test(test_C7_out_of_memory_is_an_error_and_loses_nothing),
+        cmocka_unit_test(test_C07_out_of_memory_is_an_error_and_loses_nothing),
         cmocka_unit_test(test_comparison),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -313,7 +313,7 @@ static void test_overrides_are_checked_like_the_file(void **state)
 }
 
 /* No option is about syncing; the history is always a file; and the one exception has its long name. */
-static void test_P1_no_option_weakens_durability(void **state)
+static void test_P01_no_option_weakens_durability(void **state)
 {
     (void)state;
     static const char *const words[] = {"sync",   "durab",  "journal", "wal",   "flush",
@@ -440,7 +440,7 @@ int main(void)
         cmocka_unit_test(test_the_environment_overrides_the_file),
         cmocka_unit_test(test_unknown_names_of_the_environment),
         cmocka_unit_test(test_overrides_are_checked_like_the_file),
-        cmocka_unit_test(test_P1_no_option_weakens_durability),
+        cmocka_unit_test(test_P01_no_option_weakens_durability),
         cmocka_unit_test(test_each_row_is_documented_and_its_default_is_in_range),
         cmocka_unit_test(test_dump_and_example_load_again),
         cmocka_unit_test(test_the_documentation_is_what_the_table_says),

@@ -400,7 +400,7 @@ static void test_a_new_core_signs_with_the_keys_that_the_vault_still_holds(void 
     (void)core_room_await_health(&room, true);
 }
 
-static void test_C2_answers_never_cross_between_fronts(void **state)
+static void test_C02_answers_never_cross_between_fronts(void **state)
 {
     struct a_sign old = test_attestation(1, 10, 20, 1);
     struct a_signed answer;
@@ -573,7 +573,7 @@ int main(void)
         TEST(test_a_failed_file_shows_in_the_reload),
         TEST(test_nonsense_on_the_load_door_is_a_failed_load),
         TEST(test_a_new_core_signs_with_the_keys_that_the_vault_still_holds),
-        TEST(test_C2_answers_never_cross_between_fronts),
+        TEST(test_C02_answers_never_cross_between_fronts),
         TEST(test_the_vaults_death_is_503_for_all_that_wait),
         TEST(test_a_full_table_is_503_at_once_and_never_for_blocks),
         TEST(test_a_front_that_does_not_read_is_given_up),

@@ -114,7 +114,7 @@ static void assert_still_serves(uint64_t target)
 
 /* --- requests that are well framed ------------------------------------------------------------------------------- */
 
-static void test_C1_every_kind_with_every_flag(void **state)
+static void test_C01_every_kind_with_every_flag(void **state)
 {
     (void)state;
     for (uint32_t kind = 0; kind < KIND_END + 4; kind++)
@@ -133,7 +133,7 @@ static void test_C1_every_kind_with_every_flag(void **state)
     assert_still_serves(50);
 }
 
-static void test_C1_T20_kinds_outside_the_routine_class_are_denied(void **state)
+static void test_C01_T20_kinds_outside_the_routine_class_are_denied(void **state)
 {
     (void)state;
     for (int kind = 0; kind < KIND_END; kind++) {
@@ -147,7 +147,7 @@ static void test_C1_T20_kinds_outside_the_routine_class_are_denied(void **state)
 /* The object root of a slashable message under a harmless kind gives another domain, so another root: what is signed
  * is never the slashable message.
  */
-static void test_C1_a_vote_in_disguise_is_not_the_vote(void **state)
+static void test_C01_a_vote_in_disguise_is_not_the_vote(void **state)
 {
     const struct a_sign vote = test_attestation(1, 10, 11, 1);
     const struct signing_root root = ask(&vote).root;
@@ -168,7 +168,7 @@ static void test_C1_a_vote_in_disguise_is_not_the_vote(void **state)
 }
 
 /* The same vote for two fork versions would be two signatures of one vote; its epoch and history allow only one root. */
-static void test_C1_the_same_vote_under_two_forks_is_one_vote(void **state)
+static void test_C01_the_same_vote_under_two_forks_is_one_vote(void **state)
 {
     struct a_sign vote = test_attestation(1, 10, 11, 1);
     (void)state;
@@ -190,7 +190,7 @@ static void flip_random_bits(struct a_sign *request)
         bytes[next_random() % sizeof request->request] ^= (uint8_t)(1U << next_random() % 8);
 }
 
-static void test_C1_flipped_requests_get_plain_answers(void **state)
+static void test_C01_flipped_requests_get_plain_answers(void **state)
 {
     unsigned signatures = 0;
     (void)state;
@@ -206,7 +206,7 @@ static void test_C1_flipped_requests_get_plain_answers(void **state)
     assert_still_serves(100000);
 }
 
-static void test_C1_random_requests_get_plain_answers(void **state)
+static void test_C01_random_requests_get_plain_answers(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 1000; i++) {
@@ -242,7 +242,7 @@ static size_t good_packet(void)
     return sizeof packet.head + sizeof item;
 }
 
-static void test_C1_malformed_messages_are_shut_out(void **state)
+static void test_C01_malformed_messages_are_shut_out(void **state)
 {
     size_t len = 0;
     (void)state;
@@ -281,7 +281,7 @@ static void test_C1_malformed_messages_are_shut_out(void **state)
     assert_still_serves(50);
 }
 
-static void test_C1_questions_out_of_the_table_are_shut_out(void **state)
+static void test_C01_questions_out_of_the_table_are_shut_out(void **state)
 {
     static const uint32_t questions[] = {0, ASK_HIGH_WATERMARK + 1, UINT32_MAX};
     (void)state;
@@ -294,7 +294,7 @@ static void test_C1_questions_out_of_the_table_are_shut_out(void **state)
     assert_still_serves(50);
 }
 
-static void test_C1_random_packets_never_stop_the_core(void **state)
+static void test_C01_random_packets_never_stop_the_core(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 60; i++) {
@@ -308,7 +308,7 @@ static void test_C1_random_packets_never_stop_the_core(void **state)
 }
 
 /* Every question there is, and nothing in the answers but what is asked for. */
-static void test_C1_questions_give_no_secret(void **state)
+static void test_C01_questions_give_no_secret(void **state)
 {
     (void)state;
     for (unsigned question = ASK_PUBLIC_KEYS; question <= ASK_HIGH_WATERMARK; question++) {
@@ -324,7 +324,7 @@ static void test_C1_questions_give_no_secret(void **state)
 }
 
 /* The search finds what it looks for: a message with a key in it. */
-static void test_C1_positive_control(void **state)
+static void test_C01_positive_control(void **state)
 {
     uint8_t secret[32];
     (void)state;
@@ -339,17 +339,17 @@ static void test_C1_positive_control(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_C1_every_kind_with_every_flag),
-        TEST(test_C1_T20_kinds_outside_the_routine_class_are_denied),
-        TEST(test_C1_a_vote_in_disguise_is_not_the_vote),
-        TEST(test_C1_the_same_vote_under_two_forks_is_one_vote),
-        TEST(test_C1_flipped_requests_get_plain_answers),
-        TEST(test_C1_random_requests_get_plain_answers),
-        TEST(test_C1_malformed_messages_are_shut_out),
-        TEST(test_C1_questions_out_of_the_table_are_shut_out),
-        TEST(test_C1_random_packets_never_stop_the_core),
-        TEST(test_C1_questions_give_no_secret),
-        cmocka_unit_test(test_C1_positive_control),
+        TEST(test_C01_every_kind_with_every_flag),
+        TEST(test_C01_T20_kinds_outside_the_routine_class_are_denied),
+        TEST(test_C01_a_vote_in_disguise_is_not_the_vote),
+        TEST(test_C01_the_same_vote_under_two_forks_is_one_vote),
+        TEST(test_C01_flipped_requests_get_plain_answers),
+        TEST(test_C01_random_requests_get_plain_answers),
+        TEST(test_C01_malformed_messages_are_shut_out),
+        TEST(test_C01_questions_out_of_the_table_are_shut_out),
+        TEST(test_C01_random_packets_never_stop_the_core),
+        TEST(test_C01_questions_give_no_secret),
+        cmocka_unit_test(test_C01_positive_control),
     };
     core_room_reserve_metrics();
     return cmocka_run_group_tests(tests, NULL, NULL);

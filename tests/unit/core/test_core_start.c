@@ -144,7 +144,7 @@ static void test_a_wrong_configuration_does_not_start(void **state)
 
 /* --- the history ----------------------------------------------------------------------------------------------- */
 
-static void test_P3_a_history_that_is_gone(void **state)
+static void test_P03_a_history_that_is_gone(void **state)
 {
     (void)state;
     remove_history(room.directory);
@@ -152,7 +152,7 @@ static void test_P3_a_history_that_is_gone(void **state)
     assert_int_not_equal(access(file("history.sqlite"), F_OK), 0);
 }
 
-static void test_P3_a_history_that_was_emptied(void **state)
+static void test_P03_a_history_that_was_emptied(void **state)
 {
     struct slash_identity fresh = {.history_id = {1}};
     (void)state;
@@ -161,7 +161,7 @@ static void test_P3_a_history_that_was_emptied(void **state)
     assert_int_equal(core_room_start(&room), ERROR_IDENTITY);
 }
 
-static void test_P3_a_history_file_of_no_bytes(void **state)
+static void test_P03_a_history_file_of_no_bytes(void **state)
 {
     (void)state;
     remove_history(room.directory);
@@ -169,7 +169,7 @@ static void test_P3_a_history_file_of_no_bytes(void **state)
     assert_int_not_equal(core_room_start(&room), 0);
 }
 
-static void test_P3_another_chambers_history(void **state)
+static void test_P03_another_chambers_history(void **state)
 {
     struct core_room other;
     (void)state;
@@ -192,7 +192,7 @@ static struct slash_identity identity_of_history(void)
 }
 
 /* Made to look right to the core: the vault still says no. */
-static void test_P3_a_forged_history_has_no_proof(void **state)
+static void test_P03_a_forged_history_has_no_proof(void **state)
 {
     struct slash_identity forged = identity_of_history();
     (void)state;
@@ -203,7 +203,7 @@ static void test_P3_a_forged_history_has_no_proof(void **state)
 }
 
 /* The vault outlives the core: a history that is swapped in between is not taken for the old one. */
-static void test_P3_a_swap_while_the_vault_lives(void **state)
+static void test_P03_a_swap_while_the_vault_lives(void **state)
 {
     struct core_room other;
     (void)state;
@@ -286,14 +286,14 @@ static void test_a_root_is_fixed_once_by_configuration(void **state)
 
 /* --- the state store ------------------------------------------------------------------------------------------------ */
 
-static void test_T2_a_deleted_record(void **state)
+static void test_T02_a_deleted_record(void **state)
 {
     (void)state;
     attack("state.sqlite", "DELETE FROM records WHERE kind = 'history'");
     assert_int_equal(core_room_start(&room), ERROR_TAMPERED);
 }
 
-static void test_T2_a_changed_record(void **state)
+static void test_T02_a_changed_record(void **state)
 {
     (void)state;
     attack("state.sqlite",
@@ -301,7 +301,7 @@ static void test_T2_a_changed_record(void **state)
     assert_int_equal(core_room_start(&room), ERROR_TAMPERED);
 }
 
-static void test_T2_a_store_of_another_chamber(void **state)
+static void test_T02_a_store_of_another_chamber(void **state)
 {
     struct core_room other;
     (void)state;
@@ -316,7 +316,7 @@ static void test_T2_a_store_of_another_chamber(void **state)
 }
 
 /* A chamber without a root in its record gets one at a start; the older state is then refused. */
-static void test_T2_a_rolled_back_store(void **state)
+static void test_T02_a_rolled_back_store(void **state)
 {
     (void)state;
     (void)snprintf(room.config->network.network, sizeof room.config->network.network, "minimal");
@@ -331,7 +331,7 @@ static void test_T2_a_rolled_back_store(void **state)
     assert_int_equal(core_room_start(&room), ERROR_TAMPERED);
 }
 
-static void test_T2_files_that_are_gone(void **state)
+static void test_T02_files_that_are_gone(void **state)
 {
     static const char *const names[] = {"identity.pub", "state.sqlite", "state.seen"};
     (void)state;
@@ -346,7 +346,7 @@ static void test_T2_files_that_are_gone(void **state)
 
 /* --- noop -------------------------------------------------------------------------------------------------------------- */
 
-static void test_P1_noop_says_so_and_the_vault_still_refuses(void **state)
+static void test_P01_noop_says_so_and_the_vault_still_refuses(void **state)
 {
     (void)state;
     room.config->anti_slashing.backend = HISTORY_NOOP;
@@ -375,7 +375,7 @@ static void fail_an_allocation(void)
 }
 
 /* Each allocation of a start fails once: the core says so and ends, or does without; it never crashes. */
-static void test_C7_out_of_memory_at_a_start(void **state)
+static void test_C07_out_of_memory_at_a_start(void **state)
 {
     unsigned refused = 0;
     (void)state;
@@ -438,23 +438,23 @@ int main(void)
         BARE(test_init_never_replaces_anything),
         BARE(test_nothing_serves_before_init),
         MADE(test_a_wrong_configuration_does_not_start),
-        MADE(test_P3_a_history_that_is_gone),
-        MADE(test_P3_a_history_that_was_emptied),
-        MADE(test_P3_a_history_file_of_no_bytes),
-        MADE(test_P3_another_chambers_history),
-        MADE(test_P3_a_forged_history_has_no_proof),
-        MADE(test_P3_a_swap_while_the_vault_lives),
+        MADE(test_P03_a_history_that_is_gone),
+        MADE(test_P03_a_history_that_was_emptied),
+        MADE(test_P03_a_history_file_of_no_bytes),
+        MADE(test_P03_another_chambers_history),
+        MADE(test_P03_a_forged_history_has_no_proof),
+        MADE(test_P03_a_swap_while_the_vault_lives),
         MADE(test_the_history_is_used_by_one_process),
         MADE(test_another_network_is_another_chamber),
         MADE(test_a_root_that_contradicts_the_network_is_refused),
         BARE(test_a_root_is_fixed_once_by_configuration),
-        MADE(test_T2_a_deleted_record),
-        MADE(test_T2_a_changed_record),
-        MADE(test_T2_a_store_of_another_chamber),
-        BARE(test_T2_a_rolled_back_store),
-        MADE(test_T2_files_that_are_gone),
-        BARE(test_P1_noop_says_so_and_the_vault_still_refuses),
-        MADE(test_C7_out_of_memory_at_a_start),
+        MADE(test_T02_a_deleted_record),
+        MADE(test_T02_a_changed_record),
+        MADE(test_T02_a_store_of_another_chamber),
+        BARE(test_T02_a_rolled_back_store),
+        MADE(test_T02_files_that_are_gone),
+        BARE(test_P01_noop_says_so_and_the_vault_still_refuses),
+        MADE(test_C07_out_of_memory_at_a_start),
         cmocka_unit_test(test_records_as_bytes),
     };
     core_room_reserve_metrics();

@@ -184,49 +184,49 @@ static void killed_at(enum test_point point, unsigned nth)
     assert_repeats_and_rivals();
 }
 
-static void test_P2_P18_killed_when_a_request_has_arrived(void **state)
+static void test_P02_P18_killed_when_a_request_has_arrived(void **state)
 {
     (void)state;
     killed_at(TEST_POINT_RECEIVED, 2);
 }
 
-static void test_P2_P18_killed_when_claims_are_queued(void **state)
+static void test_P02_P18_killed_when_claims_are_queued(void **state)
 {
     (void)state;
     killed_at(TEST_POINT_ENQUEUED, 1);
 }
 
-static void test_P2_P18_killed_before_the_commit(void **state)
+static void test_P02_P18_killed_before_the_commit(void **state)
 {
     (void)state;
     killed_at(TEST_POINT_COMMIT, 1);
 }
 
-static void test_P2_P18_killed_after_the_commit(void **state)
+static void test_P02_P18_killed_after_the_commit(void **state)
 {
     (void)state;
     killed_at(TEST_POINT_COMMITTED, 1);
 }
 
-static void test_P2_P18_killed_when_the_vault_signs(void **state)
+static void test_P02_P18_killed_when_the_vault_signs(void **state)
 {
     (void)state;
     killed_at(TEST_POINT_TO_VAULT, 1);
 }
 
-static void test_P2_P18_killed_with_the_signature_in_hand(void **state)
+static void test_P02_P18_killed_with_the_signature_in_hand(void **state)
 {
     (void)state;
     killed_at(TEST_POINT_SIGNED, 1);
 }
 
-static void test_P2_P18_killed_before_the_answer(void **state)
+static void test_P02_P18_killed_before_the_answer(void **state)
 {
     (void)state;
     killed_at(TEST_POINT_ANSWER, 1);
 }
 
-static void test_P2_P18_killed_after_the_answer(void **state)
+static void test_P02_P18_killed_after_the_answer(void **state)
 {
     (void)state;
     killed_at(TEST_POINT_ANSWERED, 1);
@@ -355,13 +355,13 @@ static void run_race(bool blocks)
         assert_int_equal(wins[target], 1);
 }
 
-static void test_P4_of_rival_votes_exactly_one_is_signed(void **state)
+static void test_P04_of_rival_votes_exactly_one_is_signed(void **state)
 {
     (void)state;
     run_race(false);
 }
 
-static void test_P4_of_rival_blocks_exactly_one_is_signed(void **state)
+static void test_P04_of_rival_blocks_exactly_one_is_signed(void **state)
 {
     (void)state;
     run_race(true);
@@ -382,7 +382,7 @@ static void limit_files(rlim_t bytes)
     assert_int_equal(prlimit(room.pid, RLIMIT_FSIZE, &limit, NULL), 0);
 }
 
-static void test_C7_a_full_disk_is_503_and_recovers_without_a_restart(void **state)
+static void test_C07_a_full_disk_is_503_and_recovers_without_a_restart(void **state)
 {
     struct a_signed answer;
     (void)state;
@@ -417,7 +417,7 @@ static void test_C7_a_full_disk_is_503_and_recovers_without_a_restart(void **sta
 }
 
 /* A claim that waits for the disk is signed when the disk comes back in time. */
-static void test_C7_a_short_failure_is_waited_out(void **state)
+static void test_C07_a_short_failure_is_waited_out(void **state)
 {
     (void)state;
     core_room_kill(&room);
@@ -447,21 +447,21 @@ static void test_C7_a_short_failure_is_waited_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_P2_P18_killed_when_a_request_has_arrived),
-        TEST(test_P2_P18_killed_when_claims_are_queued),
-        TEST(test_P2_P18_killed_before_the_commit),
-        TEST(test_P2_P18_killed_after_the_commit),
-        TEST(test_P2_P18_killed_when_the_vault_signs),
-        TEST(test_P2_P18_killed_with_the_signature_in_hand),
-        TEST(test_P2_P18_killed_before_the_answer),
-        TEST(test_P2_P18_killed_after_the_answer),
+        TEST(test_P02_P18_killed_when_a_request_has_arrived),
+        TEST(test_P02_P18_killed_when_claims_are_queued),
+        TEST(test_P02_P18_killed_before_the_commit),
+        TEST(test_P02_P18_killed_after_the_commit),
+        TEST(test_P02_P18_killed_when_the_vault_signs),
+        TEST(test_P02_P18_killed_with_the_signature_in_hand),
+        TEST(test_P02_P18_killed_before_the_answer),
+        TEST(test_P02_P18_killed_after_the_answer),
         TEST(test_P18_a_record_without_a_signature_is_signed_on_repeat),
         cmocka_unit_test_teardown(test_P15_killed_before_the_rows_are_made, down),
         cmocka_unit_test_teardown(test_P15_killed_before_the_keys_are_known_to_have_rows, down),
-        TEST(test_P4_of_rival_votes_exactly_one_is_signed),
-        TEST(test_P4_of_rival_blocks_exactly_one_is_signed),
-        TEST(test_C7_a_full_disk_is_503_and_recovers_without_a_restart),
-        TEST(test_C7_a_short_failure_is_waited_out),
+        TEST(test_P04_of_rival_votes_exactly_one_is_signed),
+        TEST(test_P04_of_rival_blocks_exactly_one_is_signed),
+        TEST(test_C07_a_full_disk_is_503_and_recovers_without_a_restart),
+        TEST(test_C07_a_short_failure_is_waited_out),
     };
     core_room_reserve_metrics();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -324,7 +324,7 @@ static void test_ten_thousand_keys(void **state)
         assert_int_equal(look(n).state, n % 2 ? KEY_STATE_ACTIVE : KEY_STATE_ABSENT);
 }
 
-static void test_C7_out_of_memory_adds_nothing(void **state)
+static void test_C07_out_of_memory_adds_nothing(void **state)
 {
     const struct l_key key = item(L_FOUND, 1);
     bool more = false;
@@ -358,7 +358,7 @@ int main(void)
         TEST(test_messages_that_make_no_sense_are_refused),
         TEST(test_a_path_that_fills_its_field),
         TEST(test_ten_thousand_keys),
-        TEST(test_C7_out_of_memory_adds_nothing),
+        TEST(test_C07_out_of_memory_adds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

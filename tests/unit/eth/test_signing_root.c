@@ -156,7 +156,7 @@ static void test_deposit_domain_is_of_the_requests_version(void **state)
 }
 
 /* For slashable kinds a given object root counts for nothing: the claim is hashed. */
-static void test_C9_slashable_roots_come_from_the_claim(void **state)
+static void test_C09_slashable_roots_come_from_the_claim(void **state)
 {
     (void)state;
     static const enum eth_kind kinds[] = {KIND_ATTESTATION, KIND_BLOCK, KIND_BLOCK_V2};
@@ -181,7 +181,7 @@ int main(void)
         cmocka_unit_test(test_exit_is_locked_to_capella_by_the_forks_epoch),
         cmocka_unit_test(test_builder_domains_are_of_the_genesis_fork),
         cmocka_unit_test(test_deposit_domain_is_of_the_requests_version),
-        cmocka_unit_test(test_C9_slashable_roots_come_from_the_claim),
+        cmocka_unit_test(test_C09_slashable_roots_come_from_the_claim),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -158,7 +158,7 @@ static void test_one_question_one_answer(void **state)
     ticket_release(&exchange, t);
 }
 
-static void test_C2_late_repeated_and_invented_answers_find_nobody(void **state)
+static void test_C02_late_repeated_and_invented_answers_find_nobody(void **state)
 {
     (void)state;
     bool done;
@@ -411,7 +411,7 @@ static void *ticker(void *unused)
     return NULL;
 }
 
-static void test_C2_no_answer_crosses_between_clients(void **state)
+static void test_C02_no_answer_crosses_between_clients(void **state)
 {
     (void)state;
     pthread_t threads[CLIENTS];
@@ -437,7 +437,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_all, close_all)
     const struct CMUnitTest tests[] = {
         TEST(test_one_question_one_answer),
-        TEST(test_C2_late_repeated_and_invented_answers_find_nobody),
+        TEST(test_C02_late_repeated_and_invented_answers_find_nobody),
         TEST(test_errors_of_the_core),
         TEST(test_public_keys_in_chunks),
         TEST(test_broken_lists_of_keys),
@@ -446,7 +446,7 @@ int main(void)
         TEST(test_broken_protocol_closes_the_door),
         TEST(test_too_many_waiting_are_refused_but_for_blocks),
         TEST(test_tickets_run_out_and_come_back),
-        TEST(test_C2_no_answer_crosses_between_clients),
+        TEST(test_C02_no_answer_crosses_between_clients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

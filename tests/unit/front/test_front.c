@@ -381,7 +381,7 @@ static void test_bodies_have_one_budget(void **state)
 }
 
 /* Every allocation of ours on the way of a request fails once: that request gets an error, the next one a signature. */
-static void test_C7_out_of_memory(void **state)
+static void test_C07_out_of_memory(void **state)
 {
     (void)state;
     for (uint64_t nth = 1; nth <= 12; nth++) {
@@ -646,7 +646,7 @@ static void *run_client(void *arg)
     return NULL;
 }
 
-static void test_C2_answers_reach_who_asked(void **state)
+static void test_C02_answers_reach_who_asked(void **state)
 {
     (void)begin(state);
     rig.core = shuffling_core;
@@ -681,7 +681,7 @@ int main(void)
         TEST(test_large_bodies_of_one_kind),
         TEST(test_large_bodies_are_few),
         TEST(test_bodies_have_one_budget),
-        TEST(test_C7_out_of_memory),
+        TEST(test_C07_out_of_memory),
         TEST(test_P24_depth_is_bounded),
         TEST(test_headers_are_bounded),
         TEST(test_metrics),
@@ -690,7 +690,7 @@ int main(void)
         cmocka_unit_test(test_killed_core),
         cmocka_unit_test(test_drain_finishes_what_it_began),
         cmocka_unit_test(test_clients_that_leave),
-        cmocka_unit_test(test_C2_answers_reach_who_asked),
+        cmocka_unit_test(test_C02_answers_reach_who_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

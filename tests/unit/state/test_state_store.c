@@ -256,7 +256,7 @@ static void test_bounds(void **state)
     free(large);
 }
 
-static void test_T2_a_deleted_record_is_named(void **state)
+static void test_T02_a_deleted_record_is_named(void **state)
 {
     (void)state;
     make();
@@ -264,7 +264,7 @@ static void test_T2_a_deleted_record_is_named(void **state)
     assert_refused("a record is missing", "alpha", "two");
 }
 
-static void test_T2_a_changed_record_is_named(void **state)
+static void test_T02_a_changed_record_is_named(void **state)
 {
     (void)state;
     make();
@@ -272,7 +272,7 @@ static void test_T2_a_changed_record_is_named(void **state)
     assert_refused("a record was changed", "beta", "one");
 }
 
-static void test_T2_an_extra_record_is_named(void **state)
+static void test_T02_an_extra_record_is_named(void **state)
 {
     (void)state;
     make();
@@ -283,7 +283,7 @@ static void test_T2_an_extra_record_is_named(void **state)
     assert_refused("a record is in no head", "zeta", "one");
 }
 
-static void test_T2_a_rolled_back_record_is_named(void **state)
+static void test_T02_a_rolled_back_record_is_named(void **state)
 {
     (void)state;
     make();
@@ -292,7 +292,7 @@ static void test_T2_a_rolled_back_record_is_named(void **state)
     assert_refused("a record was rolled back", "alpha", "one");
 }
 
-static void test_T2_a_record_newer_than_its_head_is_named(void **state)
+static void test_T02_a_record_newer_than_its_head_is_named(void **state)
 {
     (void)state;
     make();
@@ -300,7 +300,7 @@ static void test_T2_a_record_newer_than_its_head_is_named(void **state)
     assert_refused("a record is newer than its head", "alpha", "one");
 }
 
-static void test_T2_swapped_records_are_named(void **state)
+static void test_T02_swapped_records_are_named(void **state)
 {
     (void)state;
     make();
@@ -313,7 +313,7 @@ static void test_T2_swapped_records_are_named(void **state)
     assert_string_equal(fault.kind, "alpha");
 }
 
-static void test_T2_a_head_that_is_gone_or_changed(void **state)
+static void test_T02_a_head_that_is_gone_or_changed(void **state)
 {
     (void)state;
     make();
@@ -325,7 +325,7 @@ static void test_T2_a_head_that_is_gone_or_changed(void **state)
     assert_refused("the head is missing", "head", "");
 }
 
-static void test_T2_each_bit_of_the_head_counts(void **state)
+static void test_T02_each_bit_of_the_head_counts(void **state)
 {
     struct state_store *store = NULL;
     struct state_image image = {0};
@@ -347,7 +347,7 @@ static void test_T2_each_bit_of_the_head_counts(void **state)
     state_store_close(store);
 }
 
-static void test_T2_another_chambers_store(void **state)
+static void test_T02_another_chambers_store(void **state)
 {
     struct state_store *store = NULL;
     struct state_fault fault;
@@ -361,7 +361,7 @@ static void test_T2_another_chambers_store(void **state)
     assert_true(error_is(reopen(&store, &fault), ERROR_TAMPERED));
 }
 
-static void test_T2_the_whole_store_rolled_back(void **state)
+static void test_T02_the_whole_store_rolled_back(void **state)
 {
     struct state_store *store = NULL;
     struct state_fault fault;
@@ -375,7 +375,7 @@ static void test_T2_the_whole_store_rolled_back(void **state)
     assert_refused("the whole store was rolled back", "head", "");
 }
 
-static void test_T2_the_mark_of_what_was_seen_must_be_there(void **state)
+static void test_T02_the_mark_of_what_was_seen_must_be_there(void **state)
 {
     struct state_store *store = NULL;
     struct state_fault fault;
@@ -392,7 +392,7 @@ static void test_T2_the_mark_of_what_was_seen_must_be_there(void **state)
 }
 
 /* A crash between the commit and the mark leaves the mark low: accepted, and raised. */
-static void test_T2_a_mark_that_lags_is_raised(void **state)
+static void test_T02_a_mark_that_lags_is_raised(void **state)
 {
     struct state_store *store = NULL;
     struct state_fault fault;
@@ -406,7 +406,7 @@ static void test_T2_a_mark_that_lags_is_raised(void **state)
     assert_int_equal(generation, 4);
 }
 
-static void test_T2_an_empty_store_is_not_a_fresh_chamber(void **state)
+static void test_T02_an_empty_store_is_not_a_fresh_chamber(void **state)
 {
     (void)state;
     make();
@@ -481,7 +481,7 @@ static void test_a_kill_between_any_two_moments(void **state)
     }
 }
 
-static void test_C7_out_of_memory_at_every_allocation(void **state)
+static void test_C07_out_of_memory_at_every_allocation(void **state)
 {
     struct state_store *store = NULL;
     struct state_fault fault;
@@ -539,23 +539,23 @@ int main(void)
         TEST(test_another_writer_was_faster),
         TEST(test_a_signer_that_fails_changes_nothing),
         TEST(test_bounds),
-        TEST(test_T2_a_deleted_record_is_named),
-        TEST(test_T2_a_changed_record_is_named),
-        TEST(test_T2_an_extra_record_is_named),
-        TEST(test_T2_a_rolled_back_record_is_named),
-        TEST(test_T2_a_record_newer_than_its_head_is_named),
-        TEST(test_T2_swapped_records_are_named),
-        TEST(test_T2_a_head_that_is_gone_or_changed),
-        TEST(test_T2_each_bit_of_the_head_counts),
-        TEST(test_T2_another_chambers_store),
-        TEST(test_T2_the_whole_store_rolled_back),
-        TEST(test_T2_the_mark_of_what_was_seen_must_be_there),
-        TEST(test_T2_a_mark_that_lags_is_raised),
-        TEST(test_T2_an_empty_store_is_not_a_fresh_chamber),
+        TEST(test_T02_a_deleted_record_is_named),
+        TEST(test_T02_a_changed_record_is_named),
+        TEST(test_T02_an_extra_record_is_named),
+        TEST(test_T02_a_rolled_back_record_is_named),
+        TEST(test_T02_a_record_newer_than_its_head_is_named),
+        TEST(test_T02_swapped_records_are_named),
+        TEST(test_T02_a_head_that_is_gone_or_changed),
+        TEST(test_T02_each_bit_of_the_head_counts),
+        TEST(test_T02_another_chambers_store),
+        TEST(test_T02_the_whole_store_rolled_back),
+        TEST(test_T02_the_mark_of_what_was_seen_must_be_there),
+        TEST(test_T02_a_mark_that_lags_is_raised),
+        TEST(test_T02_an_empty_store_is_not_a_fresh_chamber),
         TEST(test_making_never_replaces),
         TEST(test_one_process_at_a_time),
         TEST(test_a_kill_between_any_two_moments),
-        TEST(test_C7_out_of_memory_at_every_allocation),
+        TEST(test_C07_out_of_memory_at_every_allocation),
         TEST(test_identity_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

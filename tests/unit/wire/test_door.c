@@ -54,7 +54,7 @@ static void test_items_arrive_as_sent(void **state)
 }
 
 /* Each field of the head, wrong by itself. */
-static void test_C1_a_malformed_message_never_reaches_a_handler(void **state)
+static void test_C01_a_malformed_message_never_reaches_a_handler(void **state)
 {
     (void)state;
     const struct {
@@ -153,7 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_DOOR(test_items_arrive_as_sent),
-        WITH_DOOR(test_C1_a_malformed_message_never_reaches_a_handler),
+        WITH_DOOR(test_C01_a_malformed_message_never_reaches_a_handler),
         WITH_DOOR(test_a_closed_peer_is_an_error_on_both_sides),
         WITH_DOOR(test_a_peer_that_does_not_read_is_given_up),
         cmocka_unit_test(test_every_message_of_every_door_fits_a_packet),

@@ -61,7 +61,8 @@ static cc_err read_config(enum room room)
 /* A service manager may signal the whole group: rooms end when the supervisor says so, or with it. */
 static cc_err leave_signals_to_supervisor(void)
 {
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
+    static const int ignored[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
+                                  SIGPIPE, SIGUSR1, SIGUSR2, SIGXFSZ};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
         if (sigaction(ignored[i], &ignore, NULL) != 0)

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -7,9 +8,11 @@
 static cc_err look(const char *path, struct sqlite_file *ret_file)
 {
     struct stat st;
-    if (stat(path, &st) != 0)
-        return CC_FAIL(STORE, "a file of the history is not in its place");
-    *ret_file = (struct sqlite_file){st.st_dev, st.st_ino};
+    *ret_file = (struct sqlite_file){0};
+    if (stat(path, &st) == 0)
+        *ret_file = (struct sqlite_file){true, st.st_dev, st.st_ino};
+    else if (errno != ENOENT)
+        return CC_FAIL(STORE, "a file of the history can't be found");
     return CC_OK;
 }
 
@@ -24,13 +27,16 @@ static cc_err look_at_log(const struct sqlite_history *h, struct sqlite_file *re
 
 static bool same(const struct sqlite_file *a, const struct sqlite_file *b)
 {
-    return a->device == b->device && a->inode == b->inode;
+    return a->exists && b->exists && a->device == b->device && a->inode == b->inode;
 }
 
 CC_ERR sqlite_files_remember(struct sqlite_history *h)
 {
     CC_TRY(look(h->path, &h->database));
-    return look_at_log(h, &h->log);
+    CC_TRY(look_at_log(h, &h->log));
+    return h->database.exists && h->log.exists
+               ? CC_OK
+               : CC_FAIL(STORE, "a file of the history is not there");
 }
 
 CC_ERR sqlite_files_database_in_place(const struct sqlite_history *h)
@@ -39,8 +45,9 @@ CC_ERR sqlite_files_database_in_place(const struct sqlite_history *h)
     CC_TRY(look(h->path, &now));
     return same(&now, &h->database)
                ? CC_OK
-               : CC_FAIL(STORE, "another file lies in the place of the history in use: put the "
-                                "right one back, or stop the server");
+               : CC_FAIL(
+                     STORE,
+                     "the history in use was moved or replaced: put it back, or stop the server");
 }
 
 /* After a truncation SQLite writes on behind a hole, and the next start reads none of it. */
@@ -62,16 +69,22 @@ CC_ERR sqlite_files_log_whole(const struct sqlite_history *h)
                                 "history, or import an export of it, before the next start");
 }
 
-bool sqlite_files_log_in_place(const struct sqlite_history *h)
+CC_ERR sqlite_files_log_in_place(const struct sqlite_history *h, bool *ret_lost)
 {
     struct sqlite_file now;
-    return look_at_log(h, &now).code == 0 && same(&now, &h->log);
+    CC_TRY(look_at_log(h, &now));
+    *ret_lost = h->log.exists && !now.exists;
+    return !h->log.exists || !now.exists || same(&now, &h->log)
+               ? CC_OK
+               : CC_FAIL(
+                     STORE,
+                     "another file lies in the place of the write-ahead log in use: remove that one");
 }
 
 CC_ERR sqlite_files_in_place(const struct sqlite_history *h)
 {
+    bool lost = false;
     CC_TRY(sqlite_files_database_in_place(h));
-    return sqlite_files_log_in_place(h)
-               ? CC_OK
-               : CC_FAIL(STORE, "the write-ahead log was taken away from the history in use");
+    CC_TRY(sqlite_files_log_in_place(h, &lost));
+    return lost ? CC_FAIL(STORE, "the write-ahead log in use was removed") : CC_OK;
 }

@@ -25,6 +25,7 @@ struct record_buffer {
 
 /* Which file a name stood for. */
 struct sqlite_file {
+    bool exists;
     dev_t device;
     ino_t inode;
 };
@@ -36,7 +37,7 @@ struct sqlite_history {
     int lock_fd;
     bool stale; /* the last use failed: what is in memory may differ from the disk */
     struct sqlite_file database; /* what is open, not what the names may stand for by now */
-    struct sqlite_file log;
+    struct sqlite_file log;      /* doesn't exist: saved into the database; whatever comes is new */
     struct sqlite_db db;
     struct slash_index index;
     struct slash_high high;
@@ -56,11 +57,13 @@ CC_ERR sqlite_filesystem_check(const char *path);
  * So the files that are open must be those that the names stand for, before anything is released.
  */
 CC_ERR sqlite_files_remember(struct sqlite_history *h);
-/* STORE when the database, or the write-ahead log, is not in its place. */
+/* STORE when the name stands for another file, or for none. A log that was removed can be saved (`ret_lost`), one
+ * that was replaced can't: SQLite would replay the stranger over the database.
+ */
 CC_ERR sqlite_files_database_in_place(const struct sqlite_history *h);
+CC_ERR sqlite_files_log_in_place(const struct sqlite_history *h, bool *ret_lost);
 /* STORE when the write-ahead log lost what was committed to it: nothing is to be written behind the gap. */
 CC_ERR sqlite_files_log_whole(const struct sqlite_history *h);
-bool sqlite_files_log_in_place(const struct sqlite_history *h);
 CC_ERR sqlite_files_in_place(const struct sqlite_history *h);
 
 /* Connects, makes what is there durable, reads identity and index (sqlite_load.c). */

@@ -1,4 +1,5 @@
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/num.h"
 
@@ -29,6 +30,27 @@ static cc_err check_header(struct sqlite_db *db)
             return CC_FAIL(IDENTITY, "the file is no history of this version");
     }
     return CC_OK;
+}
+
+/* SQLite takes what is missing of the last page for zeros. Only to be asked when the log is folded in: until then a
+ * crash may have left the file like that, and the log has the whole page.
+ */
+static cc_err check_whole_pages(struct sqlite_history *h)
+{
+    struct stat st;
+    sqlite3_stmt *s = NULL;
+    int64_t size = 0;
+    int rc = sqlite3_prepare_v2(h->db.handle, "PRAGMA page_size", -1, &s, NULL);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        size = sqlite3_column_int64(s, 0);
+        rc = SQLITE_OK;
+    }
+    (void)sqlite3_finalize(s);
+    if (rc != SQLITE_OK)
+        return sqlite_db_error(rc);
+    if (size <= 0 || stat(h->path, &st) != 0)
+        return CC_FAIL(STORE, "the history can't be measured");
+    return st.st_size % size == 0 ? CC_OK : CC_FAIL(TAMPERED, "the end of the history was cut off");
 }
 
 static cc_err read_high(sqlite3_stmt *s, struct slash_high *ret_high)
@@ -180,6 +202,7 @@ CC_ERR sqlite_history_load(struct sqlite_history *h)
      * is made durable before anybody's repeat is answered from it.
      */
     CC_TRY(sqlite_db_checkpoint(&h->db, true));
+    CC_TRY(check_whole_pages(h));
     CC_TRY(load_identity(h));
     CC_TRY(load_validators(h));
     for (size_t i = 0; i < h->index.count; i++)
@@ -188,14 +211,17 @@ CC_ERR sqlite_history_load(struct sqlite_history *h)
     return sqlite_files_remember(h);
 }
 
-/* A log that was taken away is still open, and holds what the database does not have yet; closed, it is lost. */
+/* A log that was removed is still open, and holds what the database does not have yet. */
 static cc_err save_lost_log(struct sqlite_history *h)
 {
-    if (sqlite_files_log_in_place(h))
+    bool lost = false;
+    CC_TRY(sqlite_files_log_in_place(h, &lost));
+    if (!lost)
         return CC_OK;
     if (!h->db.handle)
-        return CC_FAIL(STORE, "the write-ahead log was taken away from the history in use");
+        return CC_FAIL(STORE, "the write-ahead log is gone");
     CC_TRY(sqlite_db_checkpoint(&h->db, true));
+    h->log = (struct sqlite_file){0};
     h->stale = true;
     return CC_OK;
 }

@@ -1,5 +1,6 @@
 """Slashing protection as a client sees it: refused with 412 and the rule, repeats signed, across restarts."""
 import json
+import resource
 import threading
 
 import interop
@@ -169,3 +170,34 @@ def test_two_signers_on_one_history_second_is_refused(make_daemon):
     result = daemon.command("server", "-c", daemon.config_path, check=False, timeout=30)
     assert result.returncode != 0
     assert answer(daemon, messages.attestation(1, 2))[0] == 200
+
+
+def test_P02_history_files_taken_away_while_in_use(make_daemon):
+    daemon = started(make_daemon)
+    history, log = (daemon.data_dir / name for name in ("history.sqlite", "history.sqlite-wal"))
+    assert answer(daemon, messages.attestation(0, 1))[0] == 200
+    history.rename(daemon.data_dir / "moved")
+    assert answer(daemon, messages.attestation(1, 2))[0] == 503
+    (daemon.data_dir / "moved").rename(history)
+    assert answer(daemon, messages.attestation(2, 3))[0] == 200
+    log.unlink()
+    assert answer(daemon, messages.attestation(3, 4))[0] == 200
+    daemon.kill_all()
+    daemon.start()
+    refused(daemon, messages.attestation(2, 3, "other"))
+    refused(daemon, messages.attestation(3, 4, "other"))
+
+
+def test_C07_a_limit_on_file_sizes_ends_no_room(make_daemon):
+    daemon = make_daemon(keys=interop.SECRETS[:4])
+    daemon.init()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60000, before[1]))
+    try:
+        daemon.start()
+        rooms = daemon.rooms()
+        statuses = {answer(daemon, messages.attestation(epoch, epoch + 1))[0] for epoch in range(40)}
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert statuses <= {200, 503}
+    assert daemon.rooms() == rooms

@@ -186,6 +186,14 @@ static void step_phase(struct supervisor *s)
     }
 }
 
+/* Only now: a second server on this data directory ends before it gets here. */
+static void publish_ports(const struct supervisor *s)
+{
+    cc_err err = listeners_write_ports(&s->listeners, s->config->data_dir);
+    if (err.code)
+        log_warn("the ports file was not written", KV_ERR(err));
+}
+
 /* --- running -------------------------------------------------------------------------------------------------------- */
 
 static void tell_state(struct supervisor *s)
@@ -195,6 +203,7 @@ static void tell_state(struct supervisor *s)
     s->told = s->rooms.state;
     if (s->told == ROOMS_SERVING && !s->was_ready) {
         s->was_ready = true;
+        publish_ports(s);
         log_notice("serving", KV_STR("address", s->config->server.listen_address),
                    KV_NUM("http_port", s->listeners.api_port),
                    KV_NUM("metrics_port", s->listeners.metrics_port));
@@ -252,7 +261,6 @@ static cc_err start(struct supervisor *s, enum room_mode mode)
     CC_TRY(datadir_open(s->config, &s->chamber_key));
     if (mode == ROOM_MODE_SERVE) {
         CC_TRY(listeners_open(s->config, &s->listeners));
-        CC_TRY(listeners_write_ports(&s->listeners, s->config->data_dir));
         log_notice("listening", KV_STR("address", s->config->server.listen_address),
                    KV_NUM("http_port", s->listeners.api_port),
                    KV_NUM("metrics_port", s->listeners.metrics_port));

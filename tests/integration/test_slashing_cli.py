@@ -134,6 +134,18 @@ def test_usage_and_missing_things(make_daemon):
     assert "noop" in result.stderr
 
 
+def test_P04_a_second_server_is_refused_and_leaves_the_first_ones_ports(make_daemon):
+    daemon = make_daemon(keys=interop.SECRETS[:1])
+    daemon.init()
+    daemon.start()
+    ports = (daemon.data_dir / "ports").read_text()
+    second = daemon.command("server", "-c", daemon.config_path, check=False)
+    assert second.returncode == EXIT_LOCKED, second.stderr
+    assert (daemon.data_dir / "ports").read_text() == ports
+    assert daemon.get("/healthcheck")[0] == 200
+    assert daemon.stop() == 0
+
+
 def test_P04_a_running_signer_keeps_its_history(make_daemon):
     daemon = make_daemon(keys=interop.SECRETS[:1])
     daemon.init()

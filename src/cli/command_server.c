@@ -20,11 +20,11 @@ static int init(void)
 {
     int code = supervisor_init(&command.source, &config);
     if (code == EXIT_CODE_DONE)
-        (void)fprintf(
-            stderr,
-            "Made a chamber and an empty history in %s.\n"
-            "Import the history of keys that have signed before: containment-chamber slashing import\n",
-            config.data_dir);
+        (void)fprintf(stderr,
+                      "Made a chamber and an empty history in %s.\n"
+                      "Where keys have signed before, import what: containment-chamber slashing "
+                      "import -c FILE --from INTERCHANGE\n",
+                      config.data_dir);
     return code;
 }
 

@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    GROW_FIRST = 64
+};
+
 static _Atomic uint64_t made;
 static _Atomic uint64_t fail_at;
 
@@ -28,6 +32,17 @@ void *cc_alloc_array(size_t count, size_t size)
 void *cc_realloc_array(void *old, size_t count, size_t size)
 {
     return must_fail() ? NULL : reallocarray(old, count ? count : 1, size ? size : 1);
+}
+
+void *cc_grow_array(void *old, size_t count, size_t *room, size_t size)
+{
+    size_t more = *room ? *room * 2 : GROW_FIRST;
+    if (count < *room)
+        return old;
+    void *grown = cc_realloc_array(old, more, size);
+    if (grown)
+        *room = more;
+    return grown;
 }
 
 char *cc_strdup(const char *text)

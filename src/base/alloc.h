@@ -1,7 +1,8 @@
 /* base/alloc.h - every heap allocation of ours.
  *
  * WHAT      malloc/calloc/free behind one name, so that a test can fail the nth allocation.
- * PROMISE   Returns NULL only when memory is out (or a test asked for it); memory is zeroed.
+ * PROMISE   Returns NULL only when memory is out (or a test asked for it). cc_alloc() and cc_alloc_array() give zeroed
+ *           memory; what an array grows by is not.
  * THREADS   Any.   OWNERSHIP The caller frees with cc_free().   ERRORS NULL.   SECRETS None: the arena's job.
  */
 #ifndef BASE_ALLOC_H
@@ -14,6 +15,10 @@ void *cc_alloc(size_t size) CC_MUST_USE;
 void *cc_alloc_array(size_t count, size_t size) CC_MUST_USE;
 /* Grows an array from cc_alloc_array(); the old block stays valid when NULL is returned. */
 void *cc_realloc_array(void *old, size_t count, size_t size) CC_MUST_USE;
+/* An array with room for one more than its `count` elements: `old` where *room allows it, else a larger one, of twice
+ * the room. NULL leaves both as they were.
+ */
+void *cc_grow_array(void *old, size_t count, size_t *room, size_t size) CC_MUST_USE;
 char *cc_strdup(const char *text) CC_MUST_USE;
 void cc_free(void *p);
 

@@ -45,14 +45,11 @@ static cc_err add(struct key_files *files, const char *path, enum key_file_kind 
 {
     if (files->count >= KEY_FILES_MAX)
         return CC_FAIL(LIMIT, "too many key files");
-    if (files->count == files->capacity) {
-        size_t capacity = files->capacity ? files->capacity * 2 : 64;
-        struct key_file *items = cc_realloc_array(files->items, capacity, sizeof *items);
-        if (!items)
-            return CC_FAIL(NO_MEMORY, "list of key files");
-        files->items = items;
-        files->capacity = capacity;
-    }
+    struct key_file *items =
+        cc_grow_array(files->items, files->count, &files->capacity, sizeof *items);
+    if (!items)
+        return CC_FAIL(NO_MEMORY, "list of key files");
+    files->items = items;
     char *copy = cc_strdup(path);
     if (!copy)
         return CC_FAIL(NO_MEMORY, "path");

@@ -15,14 +15,11 @@ static cc_err item_add(struct load *load, const char *path, size_t *ret_index)
 {
     if (load->count >= KEY_FILES_MAX)
         return CC_FAIL(LIMIT, "too many keys");
-    if (load->count == load->capacity) {
-        size_t capacity = load->capacity ? load->capacity * 2 : 64;
-        struct load_item *items = cc_realloc_array(load->items, capacity, sizeof *items);
-        if (!items)
-            return CC_FAIL(NO_MEMORY, "list of keys");
-        load->items = items;
-        load->capacity = capacity;
-    }
+    struct load_item *items =
+        cc_grow_array(load->items, load->count, &load->capacity, sizeof *items);
+    if (!items)
+        return CC_FAIL(NO_MEMORY, "list of keys");
+    load->items = items;
     char *copy = cc_strdup(path);
     if (!copy)
         return CC_FAIL(NO_MEMORY, "path");

@@ -105,14 +105,10 @@ CC_ERR slash_index_add(struct slash_index *index,
         return CC_FAIL(TAMPERED, "rows out of order");
     if (index->count >= UINT32_MAX - 1)
         return CC_FAIL(LIMIT, "keys");
-    if (index->count == index->room) {
-        size_t room = index->room ? index->room * 2 : TABLE_MIN;
-        struct slash_key *keys = cc_realloc_array(index->keys, room, sizeof *keys);
-        if (!keys)
-            return CC_FAIL(NO_MEMORY, "keys");
-        index->keys = keys;
-        index->room = room;
-    }
+    struct slash_key *keys = cc_grow_array(index->keys, index->count, &index->room, sizeof *keys);
+    if (!keys)
+        return CC_FAIL(NO_MEMORY, "keys");
+    index->keys = keys;
     if ((index->count + 1) * 2 > index->table_size)
         CC_TRY(grow_table(index));
     index->keys[index->count] = (struct slash_key){.pubkey = *pubkey, .row = row};

@@ -159,14 +159,10 @@ static cc_err grow(void **array, size_t count, size_t *room, size_t size)
 {
     if (count >= INTERCHANGE_RECORDS_MAX)
         return CC_FAIL(LIMIT, "a validator has too many records");
-    if (count < *room)
-        return CC_OK;
-    size_t more = *room ? *room * 2 : 64;
-    void *grown = cc_realloc_array(*array, more, size);
+    void *grown = cc_grow_array(*array, count, room, size);
     if (!grown)
         return CC_FAIL(NO_MEMORY, "interchange");
     *array = grown;
-    *room = more;
     return CC_OK;
 }
 

@@ -6,28 +6,22 @@
 
 static cc_err push_block(struct record_buffer *b, const struct slash_block *block)
 {
-    if (b->block_count == b->block_room) {
-        size_t room = b->block_room ? b->block_room * 2 : 64;
-        struct slash_block *blocks = cc_realloc_array(b->blocks, room, sizeof *blocks);
-        if (!blocks)
-            return CC_FAIL(NO_MEMORY, "records");
-        b->blocks = blocks;
-        b->block_room = room;
-    }
+    struct slash_block *blocks =
+        cc_grow_array(b->blocks, b->block_count, &b->block_room, sizeof *blocks);
+    if (!blocks)
+        return CC_FAIL(NO_MEMORY, "records");
+    b->blocks = blocks;
     b->blocks[b->block_count++] = *block;
     return CC_OK;
 }
 
 static cc_err push_attestation(struct record_buffer *b, const struct slash_attestation *attestation)
 {
-    if (b->attestation_count == b->attestation_room) {
-        size_t room = b->attestation_room ? b->attestation_room * 2 : 64;
-        struct slash_attestation *all = cc_realloc_array(b->attestations, room, sizeof *all);
-        if (!all)
-            return CC_FAIL(NO_MEMORY, "records");
-        b->attestations = all;
-        b->attestation_room = room;
-    }
+    struct slash_attestation *all =
+        cc_grow_array(b->attestations, b->attestation_count, &b->attestation_room, sizeof *all);
+    if (!all)
+        return CC_FAIL(NO_MEMORY, "records");
+    b->attestations = all;
     b->attestations[b->attestation_count++] = *attestation;
     return CC_OK;
 }

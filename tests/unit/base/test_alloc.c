@@ -1,0 +1,50 @@
+#include "base/alloc.h"
+
+#include "support/test.h"
+
+static void test_an_array_grows_by_doubling(void **state)
+{
+    (void)state;
+    uint32_t *items = NULL;
+    size_t room = 0;
+    size_t moves = 0;
+    for (uint32_t n = 0; n < 1000; n++) {
+        size_t before = room;
+        uint32_t *grown = cc_grow_array(items, n, &room, sizeof *items);
+        assert_non_null(grown);
+        assert_true(room > n);
+        moves += room != before;
+        items = grown;
+        items[n] = n;
+    }
+    for (uint32_t n = 0; n < 1000; n++)
+        assert_int_equal(items[n], n);
+    assert_int_equal(room, 1024);
+    assert_int_equal(moves, 5);
+    cc_free(items);
+}
+
+static void test_C07_out_of_memory_leaves_array_and_room(void **state)
+{
+    (void)state;
+    size_t room = 0;
+    uint32_t *items = cc_grow_array(NULL, 0, &room, sizeof *items);
+    assert_non_null(items);
+    size_t full = room;
+    items[full - 1] = 7;
+    (void)alloc_fail_nth(1);
+    assert_null(cc_grow_array(items, full, &room, sizeof *items));
+    (void)alloc_fail_nth(0);
+    assert_int_equal(room, full);
+    assert_int_equal(items[full - 1], 7);
+    cc_free(items);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_array_grows_by_doubling),
+        cmocka_unit_test(test_C07_out_of_memory_leaves_array_and_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -57,6 +57,20 @@ def randao(epoch):
     return {"type": "RANDAO_REVEAL", "fork_info": fork_info(), "randao_reveal": {"epoch": str(epoch)}}
 
 
+def voluntary_exit(epoch):
+    """A VOLUNTARY_EXIT: irreversible, so never routine."""
+    return {
+        "type": "VOLUNTARY_EXIT",
+        "fork_info": fork_info(),
+        "voluntary_exit": {"epoch": str(epoch), "validator_index": "1"},
+    }
+
+
+def voluntary_exit(epoch):
+    """A VOLUNTARY_EXIT: irreversible, so never routine."""
+    return {"type": "VOLUNTARY_EXIT", "fork_info": fork_info(), "voluntary_exit": {"epoch": str(epoch), "validator_index": "1"}}
+
+
 def selection(slot):
     """An AGGREGATION_SLOT."""
     return {"type": "AGGREGATION_SLOT", "fork_info": fork_info(), "aggregation_slot": {"slot": str(slot)}}

@@ -1,5 +1,8 @@
-"""Deposits of real test networks, made by another signer: signature equal, and never without being asked for by name."""
+"""What open mode signs only by name: deposits (of real test networks, made by another signer) and exits."""
 import json
+
+import interop
+import messages
 
 
 def test_deposits_sign_equal_when_named(vectors, make_daemon):
@@ -13,7 +16,7 @@ def test_deposits_sign_equal_when_named(vectors, make_daemon):
         assert (status, json.loads(body).get("signature")) == (200, deposit["expected"]["signature"]), body
 
 
-def test_T20_deposits_and_exits_are_denied_by_default(vectors, make_daemon):
+def test_T20_deposits_are_denied_by_default(vectors, make_daemon):
     deposits = json.loads((vectors / "web3signer-api/web3signer-deposit/deposits.json").read_text())
     daemon = make_daemon(keys=[d["secretKey"] for d in deposits[:1]])
     daemon.init()
@@ -21,3 +24,15 @@ def test_T20_deposits_and_exits_are_denied_by_default(vectors, make_daemon):
     status, _, body = daemon.sign(deposits[0]["request"]["deposit"]["pubkey"], deposits[0]["request"])
     assert status == 403, body
     assert b"signature\":" not in body
+
+
+def test_T20_exits_are_denied_until_they_are_named(make_daemon):
+    daemon = make_daemon(keys=interop.SECRETS[:1])
+    daemon.init()
+    for operations, expected in (("*", 403), ("*,DEPOSIT", 403), ("*,VOLUNTARY_EXIT", 200), ("all", 200)):
+        daemon.start("--auth-open-operations", operations)
+        status, _, body = daemon.sign(interop.PUBKEYS[0], messages.voluntary_exit(1))
+        assert status == expected and (b"signature\":" in body) == (expected == 200), (operations, status, body)
+        assert daemon.sign(interop.PUBKEYS[0], messages.randao(1))[0] == 200
+        assert daemon.post("/reload", b"")[0] == 401  # what changes the signer is in no operation
+        assert daemon.stop() == 0

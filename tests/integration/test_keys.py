@@ -93,6 +93,9 @@ def test_P13_bad_files_are_named_and_the_rest_load(make_daemon):
     assert "Canary" not in log
     for text in interop.SECRETS[:7]:
         assert text[2:] not in log
+    assert daemon.stop() == 0
+    status = daemon.command("slashing", "status", "--json", "-c", daemon.config_path)
+    assert json.loads(status.stdout)["validators"] == 3  # no refused file made a row, least of all pair.json
 
 
 def test_a_reload_follows_the_directory(make_daemon):

@@ -3,6 +3,8 @@ must find the keys there, or it proves nothing."""
 import hashlib
 import os
 import pathlib
+import re
+import subprocess
 
 import pytest
 
@@ -106,6 +108,12 @@ def test_C01_front_holds_no_descriptor_of_a_store_or_key_file(make_daemon):
         assert not target.startswith(str(daemon.path)), (number, target)
 
 
+def may_read(uid, pid):
+    """Whether a process with this uid may read another's environment, which asks for the right to trace it."""
+    look = subprocess.run(["cat", f"/proc/{pid}/environ"], user=uid, group=uid, capture_output=True, check=False)
+    return look.returncode == 0
+
+
 def test_C03_no_core_is_dumped_and_no_stranger_may_look(make_daemon):
     daemon = signing(make_daemon)
     for room, pid in daemon.rooms().items():
@@ -115,3 +123,12 @@ def test_C03_no_core_is_dumped_and_no_stranger_may_look(make_daemon):
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         assert "NoNewPrivs:\t1" in status, room
         assert "Seccomp:\t2" in status, room
+        uid = int(re.search(r"^Uid:\t(\d+)", status, flags=re.M).group(1))
+        assert uid != 0, room
+        # Not dumpable: what /proc shows belongs to root, not to the room's own user, who is turned away.
+        assert pathlib.Path(f"/proc/{pid}/environ").stat().st_uid == 0, room
+        assert not may_read(uid, pid), room
+    with subprocess.Popen(["sleep", "60"], user=65521, group=65521) as plain:
+        wait_for("the program", lambda: b"sleep" in pathlib.Path(f"/proc/{plain.pid}/cmdline").read_bytes())
+        assert may_read(65521, plain.pid)  # the positive control: of a plain process it may
+        plain.kill()

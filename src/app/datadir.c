@@ -76,14 +76,32 @@ static cc_err set_directory_mode(const char *path)
     return CC_OK;
 }
 
+/* Owner and mode of the directory are about to change: with a slip in `data_dir` that could be / or /etc. */
+static cc_err check_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return CC_FAIL(IO, "the data directory cannot be read");
+    bool empty = true;
+    for (struct dirent *entry = readdir(dir); entry && empty; entry = readdir(dir))
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                strcmp(entry->d_name, "lost+found") == 0; /* a disk of its own */
+    (void)closedir(dir);
+    return empty ? CC_OK
+                 : CC_FAIL(EXISTS, "the data directory is in use: a chamber needs one of its own");
+}
+
 CC_ERR datadir_make(const struct config *config)
 {
     enum datadir_state state;
     CC_TRY(datadir_state(config, &state));
     if (state != DATADIR_EMPTY)
         return CC_FAIL(EXISTS, "there is a chamber, or a part of one, already");
-    if (mkdir(config->data_dir, MODE_PRIVATE) != 0 && errno != EEXIST)
-        return CC_FAIL(IO, "the data directory cannot be made");
+    if (mkdir(config->data_dir, MODE_PRIVATE) != 0) {
+        if (errno != EEXIST)
+            return CC_FAIL(IO, "the data directory cannot be made");
+        CC_TRY(check_empty(config->data_dir));
+    }
     CC_TRY(set_directory_mode(config->data_dir));
     char path[PATH_MAX];
     CC_TRY(path_in(config, CHAMBER_KEY, path));

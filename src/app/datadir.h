@@ -20,7 +20,7 @@ enum datadir_state {
 };
 
 CC_ERR datadir_state(const struct config *config, enum datadir_state *ret_state);
-/* Makes the directory where it is missing, and chamber.key; refuses unless DATADIR_EMPTY. */
+/* Makes the directory, or takes one that is empty, and makes chamber.key. EXISTS otherwise, with nothing changed. */
 CC_ERR datadir_make(const struct config *config);
 /* Removes what `init` made after datadir_make(); the directory stays. */
 void datadir_unmake(const struct config *config);

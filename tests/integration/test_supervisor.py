@@ -432,6 +432,22 @@ def test_P03_init_leaves_a_history_that_was_there_before(make_daemon):
     assert history.read_bytes() == b"a history from elsewhere"
 
 
+def test_init_leaves_a_directory_that_is_in_use_as_it_is(make_daemon):
+    daemon = make_daemon()
+    daemon.data_dir.mkdir()
+    daemon.data_dir.chmod(0o755)
+    (daemon.data_dir / "lost+found").mkdir()
+    (daemon.data_dir / "passwd").write_text("somebody else's")
+    before = os.stat(daemon.data_dir)
+    result = daemon.command("init", "-c", daemon.config_path, check=False)
+    assert result.returncode == 3 and "of its own" in result.stdout + result.stderr
+    after = os.stat(daemon.data_dir)
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert sorted(os.listdir(daemon.data_dir)) == ["lost+found", "passwd"]
+    (daemon.data_dir / "passwd").unlink()
+    daemon.init()
+
+
 def test_a_history_beside_the_data_directory(make_daemon):
     daemon = make_daemon(keys=interop.SECRETS[:1])
     elsewhere = daemon.path / "histories"

@@ -32,7 +32,7 @@ endif()
 target_compile_definitions(cc_flags INTERFACE _GNU_SOURCE)
 target_compile_options(cc_flags INTERFACE ${cc_warnings} -fno-common -fvisibility=hidden
     -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
-target_include_directories(cc_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/gen)
+target_include_directories(cc_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 if(CC_TESTING)
     target_compile_definitions(cc_flags INTERFACE CC_TESTING=1)
 endif()

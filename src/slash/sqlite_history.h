@@ -3,7 +3,7 @@
  * WHAT      The open history: lock, connection, index; and the steps that more than one file needs.
  * PROMISE   The index never runs ahead of the disk: any error marks the history stale, and before the next use
  *           sqlite_history_ready() reconnects and reads everything again.
- * THREADS   One thread.   OWNERSHIP sqlite_history_free().   ERRORS As store.h.   SECRETS None.
+ * THREADS   One thread.   OWNERSHIP slash_store_close().   ERRORS As store.h.   SECRETS None.
  */
 #ifndef SLASH_SQLITE_HISTORY_H
 #define SLASH_SQLITE_HISTORY_H
@@ -46,7 +46,6 @@ struct sqlite_history {
 };
 
 struct sqlite_history *sqlite_history_of(struct slash_store *store);
-void sqlite_history_free(struct sqlite_history *h);
 
 /* Takes the lock file (sqlite_lock.c): LOCKED with the holder's pid; FILESYSTEM when the path won't do. */
 CC_ERR sqlite_lock_take(const char *path, int *ret_fd, int *ret_holder_pid);

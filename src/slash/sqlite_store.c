@@ -20,7 +20,7 @@ struct sqlite_history *sqlite_history_of(struct slash_store *store)
     return (struct sqlite_history *)store;
 }
 
-void sqlite_history_free(struct sqlite_history *h)
+static void sqlite_history_free(struct sqlite_history *h)
 {
     if (!h)
         return;

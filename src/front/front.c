@@ -3,7 +3,7 @@
  *   time                  clock_gettime gettimeofday (where the vdso falls back to them)
  *   accepting             poll accept4
  *   libmicrohttpd         epoll_wait epoll_ctl recvfrom sendto sendmsg read and write (eventfd) shutdown close fcntl
- *                         setsockopt (TCP) getsockname
+ *                         setsockopt (TCP) getsockname getsockopt (SO_PEERCRED)
  *   doors, control, log   read write writev recvmsg sendmsg shutdown close
  *   refused, coped with   openat: free() asks for overcommit_memory when a thread's heap first shrinks; sched_getaffinity
  * No socket, connect, bind, listen, ioctl, clone, execve, kill, ptrace; every thread is older than the lock.

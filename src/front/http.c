@@ -13,8 +13,10 @@
 #include "base/io.h"
 #include "base/log.h"
 
+#include "crypto/random.h"
 #include "eth/request_json.h"
 #include "front/http_inside.h"
+#include "front/peer.h"
 
 /* Descriptors of this process that are no client's. */
 enum {
@@ -71,7 +73,8 @@ static void forget(struct http *h, struct connection *c)
 }
 
 /* The slot of a new socket; NULL when the process has no room for it. */
-static struct connection *connection_open(struct http *h, int fd, enum listener listener)
+static struct connection *
+connection_open(struct http *h, int fd, enum listener listener, uint32_t client)
 {
     struct connection *c = NULL;
     (void)pthread_mutex_lock(&h->connections_lock);
@@ -81,6 +84,7 @@ static struct connection *connection_open(struct http *h, int fd, enum listener 
             forget(h, c);
         c->open = true;
         c->listener = listener;
+        c->client = client;
         c->target = NULL;
         atomic_store(&c->idle_since_ms, clock_mono_ms());
         atomic_store(&c->deadline_ms, clock_mono_ms() + deadline_ms(h));
@@ -125,7 +129,7 @@ static void adopt(struct http *h,
                   const struct sockaddr_storage *addr,
                   socklen_t len)
 {
-    struct connection *c = connection_open(h, fd, listener);
+    struct connection *c = connection_open(h, fd, listener, peer_number(h->peer_key, fd, addr));
     if (!c) {
         (void)close(fd);
         return;
@@ -411,7 +415,9 @@ CC_ERR http_open(const struct http_options *options, struct http **ret_http)
               pthread_mutex_init(&h->parsers_lock, NULL) == 0 &&
               pthread_mutex_init(&h->apart_lock, NULL) == 0 &&
               pthread_cond_init(&h->apart_filled, NULL) == 0 && sem_init(&h->gate, 0, 0) == 0);
-    cc_err err = open_all(h, options->threads);
+    cc_err err = random_bytes(&h->peer_key, sizeof h->peer_key);
+    if (!err.code)
+        err = open_all(h, options->threads);
     if (!err.code)
         err = start_acceptor(h);
     if (err.code) {

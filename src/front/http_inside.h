@@ -34,6 +34,7 @@ enum {
 struct connection {
     bool open;                      /* under connections_lock */
     enum listener listener;         /* constant while open */
+    uint32_t client;                /* constant while open: front/peer.h */
     _Atomic uint64_t deadline_ms;   /* UINT64_MAX: none */
     _Atomic uint64_t idle_since_ms; /* 0: a request is under way */
     const char *target;             /* of the request under way: libmicrohttpd's thread only */
@@ -79,6 +80,7 @@ struct http {
     struct MHD_Daemon *daemon;
     struct request *requests; /* one per ticket */
     bool strict_layout;       /* written before there are connections */
+    uint64_t peer_key;        /* the same */
     _Atomic bool draining;
     _Atomic uint32_t active;
     _Atomic uint32_t large;

@@ -262,6 +262,7 @@ static cc_err parse_sign(struct request *r)
     CC_TRY(identifier_parse(span_of(r->match.argument, r->match.argument_len), &pubkey));
     struct parser *p = parser_borrow(r->http);
     r->ticket->ask = TICKET_SIGN;
+    r->ticket->question.sign.client = r->connection->client;
     cc_err err = sign_request_parse(&p->doc, r->http->network, r->body.data, r->body.len, &pubkey,
                                     &r->ticket->question.sign.request);
     parser_return(r->http, p);

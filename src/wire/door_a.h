@@ -23,7 +23,9 @@ enum door_a_type {
 };
 
 struct a_sign {
-    uint64_t id; /* the front's, echoed */
+    uint64_t id;     /* the front's, echoed */
+    uint32_t client; /* who asks, for fairness: one number for each address or local user */
+    uint32_t reserved;
     struct sign_request request;
 };
 

@@ -619,6 +619,50 @@ static void shuffling_core(struct rig *r, const struct door_message *message)
     }
 }
 
+/* What the core is told about who asks: the first bytes of the signature are the client's number. */
+static void naming_core(struct rig *r, const struct door_message *message)
+{
+    for (uint32_t i = 0; i < message->head.count; i++) {
+        struct a_sign request;
+        memcpy(&request, message->items + i * sizeof request, sizeof request);
+        assert_int_equal(request.reserved, 0);
+        request.request.claim.attestation.slot = request.client;
+        rig_answer_sign(r, &request);
+    }
+}
+
+static void name_of(int fd, char name[static 20])
+{
+    char all[4096];
+    (void)snprintf(all, sizeof all,
+                   "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+                   sign_target, strlen(body), body);
+    rig_say(fd, all);
+    struct reply r = rig_read(fd, 20000);
+    assert_int_equal(r.status, 200);
+    memcpy(name, r.body, 19);
+    name[19] = '\0';
+    reply_release(&r);
+    (void)close(fd);
+}
+
+static void test_connections_of_one_peer_are_one_client(void **state)
+{
+    (void)begin(state);
+    rig.core = naming_core;
+    rig_open(&rig);
+    char tcp[2][20];
+    char unix_name[2][20];
+    for (int i = 0; i < 2; i++) {
+        name_of(rig_connect(rig.api_port), tcp[i]);
+        name_of(rig_connect_unix(rig.unix_path), unix_name[i]);
+    }
+    assert_string_equal(tcp[0], tcp[1]);
+    assert_string_equal(unix_name[0], unix_name[1]);
+    assert_string_not_equal(tcp[0], unix_name[0]);
+    assert_int_equal(rig_close(&rig).code, 0);
+}
+
 struct client {
     int number;
     int wrong;
@@ -691,6 +735,7 @@ int main(void)
         cmocka_unit_test(test_drain_finishes_what_it_began),
         cmocka_unit_test(test_clients_that_leave),
         cmocka_unit_test(test_C02_answers_reach_who_asked),
+        cmocka_unit_test(test_connections_of_one_peer_are_one_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,6 +154,7 @@ CC_ERR front_link_send(struct front_link *link,
 
 void front_link_answer(struct front_link *link, struct pending_list *list)
 {
+    pending_queue_answered(list);
     pending_queue_put(&link->answers, list);
 }
 

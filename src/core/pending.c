@@ -170,6 +170,7 @@ void pending_queue_init(struct pending_queue *queue)
     cc_assert(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
     cc_assert(pthread_cond_init(&queue->filled, &attributes) == 0);
     (void)pthread_condattr_destroy(&attributes);
+    queue->hold_above = SIZE_MAX;
 }
 
 void pending_queue_release(struct pending_queue *queue)
@@ -206,9 +207,59 @@ void pending_queue_stop(struct pending_queue *queue)
     drop_lock(&queue->lock);
 }
 
+void pending_queue_hold_above(struct pending_queue *queue, size_t rows)
+{
+    take_lock(&queue->lock);
+    queue->hold_above = rows;
+    (void)pthread_cond_signal(&queue->filled);
+    drop_lock(&queue->lock);
+}
+
+static void count_answered(struct pending_queue *queue, size_t n)
+{
+    take_lock(&queue->lock);
+    queue->unanswered -= n;
+    if (queue->others.head && queue->unanswered <= queue->hold_above)
+        (void)pthread_cond_signal(&queue->filled);
+    drop_lock(&queue->lock);
+}
+
+void pending_queue_answered(struct pending_list *list)
+{
+    struct pending_queue *queue = NULL;
+    size_t n = 0;
+    for (struct pending *row = list->head; row; row = row->next) {
+        if (n && row->owed != queue) {
+            count_answered(queue, n);
+            n = 0;
+        }
+        queue = row->owed;
+        row->owed = NULL;
+        n += queue != NULL;
+    }
+    if (n)
+        count_answered(queue, n);
+}
+
+/* What was stopped is emptied. */
+static bool gives_others(const struct pending_queue *queue)
+{
+    return queue->others.head && (queue->unanswered <= queue->hold_above || queue->stopped);
+}
+
 static bool has_news(const struct pending_queue *queue)
 {
-    return queue->urgent.head || queue->others.head || queue->poked || queue->stopped;
+    return queue->urgent.head || gives_others(queue) || queue->poked || queue->stopped;
+}
+
+/* Whether rows of a queue that holds are counted. */
+static void count_taken(struct pending_queue *queue, const struct pending_list *list)
+{
+    if (queue->hold_above == SIZE_MAX)
+        return;
+    for (struct pending *row = list->head; row; row = row->next)
+        row->owed = queue;
+    queue->unanswered += list->count;
 }
 
 static void wait_for_news(struct pending_queue *queue, uint64_t until_ns)
@@ -232,8 +283,10 @@ bool pending_queue_take(struct pending_queue *queue,
     queue->poked = false;
     while (ret_list->count < max && (row = pending_list_shift(&queue->urgent)))
         pending_list_add(ret_list, row);
-    while (ret_list->count < max && (row = pending_list_shift(&queue->others)))
+    bool others = gives_others(queue);
+    while (others && ret_list->count < max && (row = pending_list_shift(&queue->others)))
         pending_list_add(ret_list, row);
+    count_taken(queue, ret_list);
     bool going_on = !queue->stopped || ret_list->head;
     drop_lock(&queue->lock);
     return going_on;

@@ -34,6 +34,7 @@ struct pending {
     struct a_signed answer;
     /* private */
     struct pending *next;
+    struct pending_queue *owed; /* the queue that counts it until it is answered; NULL: none */
     uint32_t generation;
     bool in_vault;
 };
@@ -72,12 +73,16 @@ struct pending *pending_from_vault(struct pending_table *table, uint64_t id);
 /* The vault is gone for good: all rows that are with it. */
 struct pending_list pending_vault_gone(struct pending_table *table);
 
-/* A queue with two lanes: what is urgent is taken first. */
+/* A queue with two lanes: what is urgent is taken first. It may hold the others back while enough of what was taken has
+ * not been answered: then the next batch fills here, and not behind a slower stage.
+ */
 struct pending_queue {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t filled;
     struct pending_list urgent;
     struct pending_list others;
+    size_t hold_above; /* SIZE_MAX: never */
+    size_t unanswered; /* rows that were taken from a holding queue; see pending_queue_answered() */
     bool poked;
     bool stopped;
 };
@@ -89,6 +94,10 @@ void pending_queue_put(struct pending_queue *queue, struct pending_list *list);
 /* Makes the taker return although nothing is queued. */
 void pending_queue_poke(struct pending_queue *queue);
 void pending_queue_stop(struct pending_queue *queue);
+/* From now on only blocks are given out while more than `rows` are taken and unanswered. */
+void pending_queue_hold_above(struct pending_queue *queue, size_t rows);
+/* These rows have their answer: whatever queue counts them counts them no more. */
+void pending_queue_answered(struct pending_list *list);
 /* Waits until there is a row, a poke, a stop, or the monotonic time is `until_ns` (0: for ever); takes up to `max`
  * rows. False once the queue was stopped and is empty.
  */

@@ -152,6 +152,7 @@ void service_stop(struct service *service)
     writer_stop(service->writer);
     vault_client_stop(service->vault);
     front_link_free(service->link);
+    writer_free(service->writer);
     requests_free(service->reader);
     registry_free(service->registry);
     pending_table_free(service->table);

@@ -271,6 +271,7 @@ CC_ERR writer_start(const struct writer_settings *settings, struct writer **ret_
     writer->prune_at_ns = clock_mono_ns() + settings->prune_interval_ms * ms;
     atomic_init(&writer->store_up, true);
     pending_queue_init(&writer->queue);
+    pending_queue_hold_above(&writer->queue, WRITER_AHEAD);
     if (pthread_create(&writer->thread, NULL, writer_thread, writer) != 0) {
         pending_queue_release(&writer->queue);
         cc_free(writer);
@@ -287,6 +288,12 @@ void writer_stop(struct writer *writer)
     atomic_store(&writer->stopping, true);
     pending_queue_stop(&writer->queue);
     (void)pthread_join(writer->thread, NULL);
+}
+
+void writer_free(struct writer *writer)
+{
+    if (!writer)
+        return;
     pending_queue_release(&writer->queue);
     cc_free(writer);
 }

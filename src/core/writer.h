@@ -3,6 +3,8 @@
  * WHAT      Takes ALL claims that wait, blocks first, up to SLASH_BATCH_MAX, decides and records them in one durable
  *           transaction, and passes on those that may be signed. Between batches it makes protection rows for new keys and
  *           prunes in small steps.
+ *           While more than WRITER_AHEAD of its claims are unsigned it takes only blocks: what the vault could not sign
+ *           yet would wait behind the commit instead of before it, where the next batch grows.
  * PROMISE   A claim goes to the vault only after the transaction that holds it is durable. A store that can't be used is
  *           retried for WRITER_PATIENCE_MS from a claim's arrival; then the claim is answered with the store's error and
  *           never signed. While one commit is on the disk the next batch fills.
@@ -18,6 +20,7 @@
 #include "slash/store.h"
 
 enum {
+    WRITER_AHEAD = 16, /* what a vault signs during a commit: it never waits for one */
     WRITER_PATIENCE_MS = 2000,
     WRITER_RETRY_MS = 50,
     WRITER_PROBE_MS = 500,
@@ -43,6 +46,8 @@ struct writer;
 CC_ERR writer_start(const struct writer_settings *settings, struct writer **ret_writer);
 /* Finishes what is queued, joins; takes NULL. The history stays open. */
 void writer_stop(struct writer *writer);
+/* After the last of its rows was answered; takes NULL. */
+void writer_free(struct writer *writer);
 
 /* Queues rows whose outcome.claim is set. */
 void writer_record(struct writer *writer, struct pending_list *list);

@@ -30,6 +30,8 @@ struct fake_store {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool held;             /* check_and_record waits */
+    unsigned passes;       /* so many calls go on although it is held */
+    size_t claims;         /* of all calls */
     enum error_code fails; /* what it answers, ERROR_NONE: it works */
     unsigned fail_times;   /* how often; 0: until told otherwise */
     unsigned calls;
@@ -62,8 +64,11 @@ static cc_err fake_check(struct slash_store *s,
         store.first_of[call] = claims[0];
     }
     (void)pthread_cond_broadcast(&store.changed);
-    while (store.held)
+    store.claims += n;
+    while (store.held && !store.passes)
         (void)pthread_cond_wait(&store.changed, &store.lock);
+    if (store.held)
+        store.passes--;
     cc_err err = error_of(store.fails);
     if (store.fails && store.fail_times && --store.fail_times == 0)
         store.fails = ERROR_NONE;
@@ -140,6 +145,31 @@ static void store_await_calls(unsigned calls)
     (void)pthread_mutex_unlock(&store.lock);
 }
 
+/* Lets the commit that is held go on, and holds the next one. */
+static void store_release_one(void)
+{
+    (void)pthread_mutex_lock(&store.lock);
+    store.passes++;
+    (void)pthread_cond_broadcast(&store.changed);
+    (void)pthread_mutex_unlock(&store.lock);
+}
+
+static size_t store_claims(void)
+{
+    (void)pthread_mutex_lock(&store.lock);
+    size_t n = store.claims;
+    (void)pthread_mutex_unlock(&store.lock);
+    return n;
+}
+
+static void store_await_claims(size_t n)
+{
+    (void)pthread_mutex_lock(&store.lock);
+    while (store.claims < n)
+        (void)pthread_cond_wait(&store.changed, &store.lock);
+    (void)pthread_mutex_unlock(&store.lock);
+}
+
 /* --- the parts --------------------------------------------------------------------------------------------------- */
 
 static struct pending_table *table;
@@ -198,6 +228,7 @@ static int down(void **state)
     writer_stop(writer);
     vault_client_stop(vault);
     front_link_free(link_);
+    writer_free(writer);
     registry_free(registry);
     assert_int_equal(pending_free_rows(table), PENDING_MAX); /* every row came back */
     pending_table_free(table);
@@ -355,9 +386,73 @@ static void test_a_batch_has_its_maximum(void **state)
     for (unsigned i = 0; i < 20; i++)
         record(2 + i, SLASHABLE_ATTESTATION, 10 + i);
     store_tell(ERROR_NONE, 0, false);
+    vault_read(17);
+    vault_sign_all(1);
     store_await_calls(3);
     assert_int_equal(store.sizes[1], 16);
     assert_int_equal(store.sizes[2], 4);
+}
+
+static void record_many(uint64_t first_id, unsigned n)
+{
+    struct pending_list list = {0};
+    for (unsigned i = 0; i < n; i++)
+        pending_list_add(&list, row_of(first_id + i, SLASHABLE_ATTESTATION, 10 + first_id + i));
+    writer_record(writer, &list);
+}
+
+/* No time is waited out anywhere: a lone claim is a batch at once, and batches are as large as what came meanwhile. */
+static void test_batches_grow_with_the_load(void **state)
+{
+    static const unsigned coming[] = {1, 3, 7, 15};
+    uint64_t id = 2;
+    (void)state;
+    store_tell(ERROR_NONE, 0, true);
+    record(1, SLASHABLE_ATTESTATION, 1);
+    store_await_calls(1);
+    assert_int_equal(store.sizes[0], 1);
+    for (unsigned i = 0; i < ARRAY_LEN(coming); id += coming[i++]) {
+        record_many(id, coming[i]); /* while the commit before is on the disk */
+        store_release_one();
+        store_await_calls(i + 2);
+        assert_int_equal(store.sizes[i + 1], coming[i]);
+        vault_read(i ? coming[i - 1] : 1);
+        vault_sign_all(i ? (uint8_t)(id - coming[i - 1]) : 1);
+    }
+}
+
+/* What the vault can't sign yet waits before the history: recording it would only fill the vault's queue. */
+static void test_claims_wait_before_the_history_while_the_vault_is_behind(void **state)
+{
+    (void)state;
+    record_many(1, 200);
+    while (store_claims() <= WRITER_AHEAD)
+        (void)usleep(1000);
+    vault_read(store_claims());
+    for (unsigned i = 0; i < 50; i++) /* a writer that went on would be seen to */
+        (void)usleep(1000);
+    size_t recorded = store_claims();
+    assert_true(recorded <= WRITER_AHEAD + 16 + 16);
+    record(201, SLASHABLE_BLOCK, 77);
+    store_await_claims(recorded + 1);
+    assert_int_equal(store.sizes[store.calls - 1], 1);
+    assert_int_equal(store.first_of[store.calls - 1].kind, SLASH_CLAIM_BLOCK);
+    vault_read(1);
+}
+
+/* Three times what one transaction takes are waiting. */
+static void test_a_block_behind_thousands_of_attestations_is_in_the_next_transaction(void **state)
+{
+    (void)state;
+    store_tell(ERROR_NONE, 0, true);
+    record(1, SLASHABLE_ATTESTATION, 1);
+    store_await_calls(1);
+    record_many(2, 5000);
+    record(6000, SLASHABLE_BLOCK, 77);
+    store_release_one();
+    store_await_calls(2);
+    assert_int_equal(store.first_of[1].kind, SLASH_CLAIM_BLOCK);
+    assert_int_equal(store.first_of[1].slot, 77);
 }
 
 static void test_a_refused_claim_never_reaches_the_vault(void **state)
@@ -690,6 +785,9 @@ int main(void)
         TEST(test_a_claim_is_recorded_then_signed_then_answered),
         TEST(test_what_waits_goes_in_one_batch_with_blocks_first),
         TEST(test_a_batch_has_its_maximum),
+        TEST(test_batches_grow_with_the_load),
+        TEST(test_claims_wait_before_the_history_while_the_vault_is_behind),
+        TEST(test_a_block_behind_thousands_of_attestations_is_in_the_next_transaction),
         TEST(test_a_refused_claim_never_reaches_the_vault),
         TEST(test_P19_a_store_that_comes_back_in_time_is_waited_for),
         TEST(test_P19_a_store_that_does_not_is_503_and_nothing_is_signed),

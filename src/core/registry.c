@@ -29,6 +29,7 @@ struct registry {
     uint32_t *index; /* entry number + 1 by hash; twice the capacity, a power of two */
     uint64_t seed;
     size_t unregistered; /* entries that wait for their protection row */
+    size_t waits_from;   /* no entry before this one does */
     uint64_t active;
     uint64_t failed;
     uint64_t load_errors;
@@ -143,8 +144,11 @@ static void set_failed(struct registry *r, struct entry *e, bool failed)
 /* A new handle for a key that has its row already can sign at once: the row is the public key's. */
 static void set_handle(struct registry *r, struct entry *e, struct key_handle handle)
 {
+    size_t number = (size_t)(e - r->entries);
     if (!e->has_handle)
         e->registered ? r->active++ : r->unregistered++;
+    if (number < r->waits_from)
+        r->waits_from = number;
     e->has_handle = true;
     e->handle = handle;
     set_failed(r, e, false);
@@ -338,6 +342,7 @@ static void remove_unseen(struct registry *r, struct registry_key *gone, size_t 
             gone[n++] = (struct registry_key){e->pubkey, e->handle};
     }
     r->count = kept;
+    r->waits_from = 0;
     if (r->capacity)
         index_rebuild(r);
     *ret_count = n;
@@ -382,10 +387,12 @@ registry_take_unregistered(struct registry *registry, struct eth_pubkey *ret_key
     size_t n = 0;
     take_lock(registry);
     size_t left = registry->unregistered;
-    for (size_t i = 0; i < registry->count && n < max && left; i++) {
+    for (size_t i = registry->waits_from; i < registry->count && n < max && left; i++) {
         const struct entry *e = &registry->entries[i];
         if (!e->has_handle || e->registered)
             continue;
+        if (n == 0)
+            registry->waits_from = i; /* so that 100,000 keys are not walked over for each batch */
         ret_keys[n++] = e->pubkey;
         left--;
     }

@@ -9,12 +9,14 @@
 
 #include "core/report.h"
 
-/* "200 only if a signature would succeed now". */
-static bool
-is_ready(const struct a_health *health, const struct registry_counts *counts, bool draining)
+/* Whether the keys are there that a client may ask for. In a core that follows another one, those that the vault held
+ * are; else the first load must have ended. Later ones add to what can sign already.
+ */
+static bool keys_are_there(const struct registry_counts *counts, bool follows)
 {
-    bool some_key = health->keys_loaded > 0 || (counts->set_known && counts->known == 0);
-    return health->store_up && !health->sealed && some_key && !draining;
+    if (counts->load_ended)
+        return counts->active > 0 || (counts->set_known && counts->known == 0);
+    return follows && counts->active == counts->known;
 }
 
 void service_health(struct service *service, struct a_health *ret_health)
@@ -33,8 +35,10 @@ void service_health(struct service *service, struct a_health *ret_health)
     ret_health->keys_complete = counts.load_ended && counts.set_known &&
                                 counts.active == counts.known &&
                                 counts.active >= config->key_sources.expected_keys;
-    ret_health->ready = is_ready(ret_health, &counts, atomic_load(&service->draining)) &&
-                        vault_client_is_up(service->vault);
+    /* "200 only if a signature would succeed now". */
+    ret_health->ready = keys_are_there(&counts, service->settings.held_count > 0) &&
+                        ret_health->store_up && !ret_health->sealed &&
+                        !atomic_load(&service->draining) && vault_client_is_up(service->vault);
 }
 
 void service_tick(struct service *service)

@@ -104,11 +104,7 @@ static cc_err take_raw(struct load *load, const char *path, const struct key_des
 {
     size_t index;
     CC_TRY(item_add(load, path, &index));
-    CC_TRY(load_vault_room(load));
-    struct k_raw *raw = &load->secrets->raw;
-    *raw = (struct k_raw){0};
-    memcpy(raw->secret, d->secret, sizeof raw->secret);
-    return load_vault_send_raw(load, index);
+    return load_vault_add_raw(load, index, d->secret);
 }
 
 static cc_err take_keystore(struct load *load, const char *path, const struct key_descriptor *d)

@@ -88,10 +88,11 @@ static cc_err wait_for(struct load *load, short events, short *ret_ready)
                                                        : CC_OK;
 }
 
-CC_ERR load_vault_room(struct load *load)
+/* Waits until fewer than `window` requests are without an answer and the door takes one more message. */
+static cc_err room_for(struct load *load, uint32_t window)
 {
     for (;;) {
-        short events = load->in_flight < load->window ? POLLIN | POLLOUT : POLLIN;
+        short events = load->in_flight < window ? POLLIN | POLLOUT : POLLIN;
         short ready = 0;
         CC_TRY(wait_for(load, events, &ready));
         if (ready & POLLOUT)
@@ -99,37 +100,57 @@ CC_ERR load_vault_room(struct load *load)
     }
 }
 
-CC_ERR load_vault_drain(struct load *load)
+CC_ERR load_vault_room(struct load *load)
 {
-    while (load->in_flight) {
-        short ready = 0;
-        CC_TRY(wait_for(load, POLLIN, &ready));
-    }
-    return CC_OK;
+    return room_for(load, load->window);
 }
 
-static cc_err send(struct load *load, size_t index, uint16_t type, void *item, size_t size)
+static cc_err send(struct load *load, uint16_t type, void *items, size_t size, uint32_t count)
 {
-    cc_err err = door_send(load->doors.key_fd, load->doors.key_life, type, item, size, 1);
-    wipe(item, size);
+    cc_err err = door_send(load->doors.key_fd, load->doors.key_life, type, items, size, count);
+    wipe(items, size * count);
     CC_TRY(err);
-    load->items[index].state = ITEM_SENT;
-    load->in_flight++;
+    load->in_flight += count;
     return CC_OK;
 }
 
-CC_ERR load_vault_send_raw(struct load *load, size_t index)
+static cc_err send_raw(struct load *load)
 {
-    struct k_raw *raw = &load->secrets->raw;
-    raw->id = index;
-    return send(load, index, K_RAW, raw, sizeof *raw);
+    struct k_raw *raw = load->secrets->raw;
+    uint32_t count = load->raw_count;
+    if (count == 0)
+        return CC_OK;
+    CC_TRY(room_for(load, LOAD_RAW_WINDOW));
+    for (uint32_t i = 0; i < count; i++)
+        load->items[raw[i].id].state = ITEM_SENT;
+    load->raw_count = 0;
+    return send(load, K_RAW, raw, sizeof *raw, count);
+}
+
+CC_ERR load_vault_add_raw(struct load *load, size_t index, const uint8_t secret[static 32])
+{
+    struct k_raw *raw = &load->secrets->raw[load->raw_count++];
+    *raw = (struct k_raw){.id = index};
+    memcpy(raw->secret, secret, sizeof raw->secret);
+    return load->raw_count < LOAD_RAW_BATCH ? CC_OK : send_raw(load);
 }
 
 CC_ERR load_vault_send_keystore(struct load *load, size_t index)
 {
     struct k_keystore *keystore = &load->secrets->keystore;
     keystore->id = index;
-    return send(load, index, K_KEYSTORE, keystore, sizeof *keystore);
+    load->items[index].state = ITEM_SENT;
+    return send(load, K_KEYSTORE, keystore, sizeof *keystore, 1);
+}
+
+CC_ERR load_vault_drain(struct load *load)
+{
+    CC_TRY(send_raw(load));
+    while (load->in_flight) {
+        short ready = 0;
+        CC_TRY(wait_for(load, POLLIN, &ready));
+    }
+    return CC_OK;
 }
 
 enum {

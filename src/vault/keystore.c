@@ -8,7 +8,7 @@
 
 void keystore_gate_init(struct keystore_gate *gate, size_t budget)
 {
-    gate->budget = budget > KDF_SCRYPT_MEMORY_MAX ? budget : KDF_SCRYPT_MEMORY_MAX;
+    gate->budget = budget;
     gate->used = 0;
     cc_assert(pthread_mutex_init(&gate->lock, NULL) == 0);
     cc_assert(pthread_cond_init(&gate->freed, NULL) == 0);
@@ -23,7 +23,7 @@ void keystore_gate_destroy(struct keystore_gate *gate)
 static void gate_enter(struct keystore_gate *gate, size_t bytes)
 {
     cc_assert(pthread_mutex_lock(&gate->lock) == 0);
-    while (gate->used > gate->budget - bytes)
+    while (gate->used && gate->used + bytes > gate->budget)
         cc_assert(pthread_cond_wait(&gate->freed, &gate->lock) == 0);
     gate->used += bytes;
     cc_assert(pthread_mutex_unlock(&gate->lock) == 0);

@@ -1,8 +1,8 @@
 /* vault/keystore.h - opening an EIP-2335 keystore.
  *
  * WHAT      From the parsed crypto section and the password to the secret key; a budget for the memory of many.
- * PROMISE   Never more scrypt memory in use than the budget: who finds it used up waits. Parameters are checked before
- *           anything is derived.
+ * PROMISE   Never more scrypt memory in use than the budget: who finds it used up waits. One keystore that alone needs
+ *           more is opened while no other is. Parameters are checked before anything is derived.
  * THREADS   Any; keystore_decrypt() runs for up to seconds.
  * OWNERSHIP Borrows.
  * ERRORS    KEYSTORE (parameters that are refused), KEYSTORE_PASSWORD, KEYSTORE_PUBKEY, KEY_INVALID, NO_MEMORY, CRYPTO.
@@ -23,7 +23,6 @@ struct keystore_gate {
     size_t used;
 };
 
-/* A budget below KDF_SCRYPT_MEMORY_MAX is raised to it: one keystore can always be opened. */
 void keystore_gate_init(struct keystore_gate *gate, size_t budget);
 void keystore_gate_destroy(struct keystore_gate *gate);
 

@@ -26,7 +26,6 @@
 #include "vault/threads.h"
 
 enum {
-    SCRYPT_USUAL = 256 << 20,
     THREADS_MAX = 256
 };
 
@@ -47,8 +46,9 @@ static size_t keystore_memory(void)
 static struct threads_plan plan_of(const struct room_context *room, struct vault *vault)
 {
     uint64_t signers = room->config->signing.concurrency;
-    uint64_t openers = room->config->key_sources.filesystem.keystore_load_concurrency;
-    openers = u64_min(openers, u64_min(processors(), keystore_memory() / SCRYPT_USUAL));
+    /* One per processor, which raw keys need; what scrypt may take at a time is the gate's matter. */
+    uint64_t openers =
+        u64_min(room->config->key_sources.filesystem.keystore_load_concurrency, processors());
     return (struct threads_plan){
         .signers = (uint32_t)u64_min(signers ? signers : processors(), THREADS_MAX),
         .openers = (uint32_t)u64_min(u64_max(openers, 1), THREADS_MAX),

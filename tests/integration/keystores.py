@@ -1,4 +1,5 @@
 """Writes EIP-2335 keystores with Python's hashlib and the openssl command: no code of ours, no third-party package."""
+import functools
 import hashlib
 import json
 import os
@@ -12,15 +13,22 @@ def aes_128_ctr(key, iv, data):
     return subprocess.run(command, input=data, capture_output=True, check=True).stdout
 
 
-def make(secret, pubkey, password, *, kdf="pbkdf2", cost=1024):
-    """A keystore as a dict. `secret` is 32 bytes, `pubkey` hex; `cost` is c or n (tests keep it low)."""
-    salt, iv = os.urandom(32), os.urandom(16)
+@functools.lru_cache(maxsize=1)
+def derive(kdf, password, salt, cost):
+    """The derived key. Keystores of one password and one salt cost the program a derivation each, and this one in all."""
     if kdf == "pbkdf2":
-        key = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, cost, 32)
+        return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, cost, 32)
+    return hashlib.scrypt(password.encode(), salt=salt, n=cost, r=8, p=1, dklen=32, maxmem=1 << 30)
+
+
+def make(secret, pubkey, password, *, kdf="pbkdf2", cost=1024, salt=None):
+    """A keystore as a dict. `secret` is 32 bytes, `pubkey` hex or None; `cost` is c or n (tests keep it low)."""
+    salt, iv = salt or os.urandom(32), os.urandom(16)
+    if kdf == "pbkdf2":
         params = {"dklen": 32, "c": cost, "prf": "hmac-sha256", "salt": salt.hex()}
     else:
-        key = hashlib.scrypt(password.encode(), salt=salt, n=cost, r=8, p=1, dklen=32, maxmem=1 << 30)
         params = {"dklen": 32, "n": cost, "r": 8, "p": 1, "salt": salt.hex()}
+    key = derive(kdf, password, salt, cost)
     ciphertext = aes_128_ctr(key[:16], iv, secret)
     checksum = hashlib.sha256(key[16:] + ciphertext).hexdigest()
     return {
@@ -30,18 +38,18 @@ def make(secret, pubkey, password, *, kdf="pbkdf2", cost=1024):
             "cipher": {"function": "aes-128-ctr", "params": {"iv": iv.hex()}, "message": ciphertext.hex()},
         },
         "description": "test key",
-        "pubkey": pubkey.removeprefix("0x"),
+        **({"pubkey": pubkey.removeprefix("0x")} if pubkey else {}),
         "path": "",
         "uuid": "00000000-0000-4000-8000-000000000000",
         "version": 4,
     }
 
 
-def write(folder, name, secret, pubkey, password, *, kdf="pbkdf2", cost=1024):
+def write(folder, name, secret, pubkey, password, *, kdf="pbkdf2", cost=1024, salt=None):
     """Writes name.json and name.txt (the password) into `folder`, readable by the owner only."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keystore = make(secret, pubkey, password, kdf=kdf, cost=cost)
+    keystore = make(secret, pubkey, password, kdf=kdf, cost=cost, salt=salt)
     for file, text in ((f"{name}.json", json.dumps(keystore, indent=2)), (f"{name}.txt", password)):
         path = folder / file
         path.touch(mode=0o600)

@@ -282,6 +282,29 @@ static void test_a_key_that_goes_while_it_is_registered_stays_gone(void **state)
     assert_int_equal(counts().active, 0);
 }
 
+/* Keystores are decrypted in any order, so rows are asked for in any order as well. */
+static void test_a_key_that_comes_late_gets_its_row_too(void **state)
+{
+    struct eth_pubkey keys[4];
+    (void)state;
+    registry_scan_begin(registry);
+    for (unsigned i = 1; i <= 4; i++)
+        (void)feed(L_FOUND, i);
+    (void)feed(L_LOADED, 3);
+    (void)feed(L_LOADED, 4);
+    assert_int_equal(registry_take_unregistered(registry, keys, 1), 1);
+    registry_registered(registry, keys, 1);
+    assert_true(feed(L_LOADED, 1));
+    assert_int_equal(registry_take_unregistered(registry, keys, 4), 2);
+    registry_registered(registry, keys, 2);
+    assert_int_equal(registry_take_unregistered(registry, keys, 4), 0);
+    assert_true(feed(L_LOADED, 2));
+    assert_int_equal(registry_take_unregistered(registry, keys, 4), 1);
+    assert_int_equal(registry_take_unregistered(registry, keys, 4), 1); /* its commit failed */
+    registry_registered(registry, keys, 1);
+    assert_int_equal(counts().active, 4);
+}
+
 static void test_messages_that_make_no_sense_are_refused(void **state)
 {
     struct l_key key = item(L_LOADED, 1);
@@ -355,6 +378,7 @@ int main(void)
         TEST(test_a_new_handle_replaces_the_old_one),
         TEST(test_keys_that_the_vault_holds_wait_for_their_row_too),
         TEST(test_a_key_that_goes_while_it_is_registered_stays_gone),
+        TEST(test_a_key_that_comes_late_gets_its_row_too),
         TEST(test_messages_that_make_no_sense_are_refused),
         TEST(test_a_path_that_fills_its_field),
         TEST(test_ten_thousand_keys),

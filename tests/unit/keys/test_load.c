@@ -11,13 +11,14 @@
 #include "keys/filesystem.h"
 #include "keys/key_map.h"
 #include "keys/load.h"
+#include "keys/load_vault.h"
 #include "support/folder.h"
 #include "support/keystore.h"
 #include "support/test.h"
 
 enum {
     LIFE = 7,
-    MANY = 4096
+    MANY = 16384
 };
 
 /* --- the vault --------------------------------------------------------------------------------------- */
@@ -25,9 +26,11 @@ enum {
 struct vault {
     int fd;
     struct key_map keys; /* what it holds; stays over several loads */
-    struct k_result held[256];
+    struct k_result held[MANY];
     size_t held_count;
-    size_t most_held;
+    size_t keystores_held;
+    size_t most_keystores_held; /* at one time */
+    size_t most_raw_held;
     unsigned raw;
     unsigned keystores;
     unsigned have;
@@ -102,22 +105,27 @@ static void vault_take(struct vault *v, const struct door_message *m)
         cc_assert(v->held_count < ARRAY_LEN(v->held));
         v->held[v->held_count++] = result;
     }
-    if (m->head.type != K_HAVE && v->held_count > v->most_held)
-        v->most_held = v->held_count;
+    if (m->head.type == K_KEYSTORE && ++v->keystores_held > v->most_keystores_held)
+        v->most_keystores_held = v->keystores_held;
+    if (m->head.type == K_RAW && v->held_count > v->most_raw_held)
+        v->most_raw_held = v->held_count;
 }
 
 /* Answers when nothing more comes, the last first. */
 static void vault_answer(struct vault *v)
 {
-    struct k_result reversed[ARRAY_LEN(v->held)];
-    for (size_t i = 0; i < v->held_count; i++)
-        reversed[i] = v->held[v->held_count - 1 - i];
-    if (v->answer_nonsense)
-        reversed[0].id = 1u << 30;
-    /* A loader that has gone is no fault of the vault. */
-    cc_err ignored = door_send(v->fd, LIFE, K_RESULT, reversed, sizeof reversed[0], v->held_count);
-    (void)ignored;
-    v->held_count = 0;
+    struct k_result reversed[256];
+    while (v->held_count) {
+        size_t n = 0;
+        while (v->held_count && n < ARRAY_LEN(reversed))
+            reversed[n++] = v->held[--v->held_count];
+        if (v->answer_nonsense)
+            reversed[0].id = 1u << 30;
+        /* A loader that has gone is no fault of the vault. */
+        cc_err ignored = door_send(v->fd, LIFE, K_RESULT, reversed, sizeof reversed[0], n);
+        (void)ignored;
+    }
+    v->keystores_held = 0;
 }
 
 static void *vault_run(void *context)
@@ -207,7 +215,9 @@ static cc_err load(void)
     pthread_t core_thread;
     memset(&core, 0, sizeof core);
     vault.held_count = 0;
-    vault.most_held = 0;
+    vault.keystores_held = 0;
+    vault.most_keystores_held = 0;
+    vault.most_raw_held = 0;
     vault.raw = vault.keystores = vault.have = 0;
     assert_int_equal(door_pair(key_door).code, 0);
     assert_int_equal(door_pair(load_door).code, 0);
@@ -541,11 +551,33 @@ static void test_no_more_than_the_window_is_in_flight(void **state)
         write_raw(name, i + 1001);
     }
     load_and_count(120, 120, 0);
-    assert_int_equal(vault.most_held, 4);
+    assert_int_equal(vault.most_keystores_held, 4);
+    assert_true(vault.most_raw_held > 4); /* they have a window of their own */
     config.keystore_load_concurrency = 0; /* read as one */
     key_map_release(&vault.keys);
     load_and_count(120, 120, 0);
-    assert_int_equal(vault.most_held, 1);
+    assert_int_equal(vault.most_keystores_held, 1);
+}
+
+static void test_raw_keys_have_a_window_too(void **state)
+{
+    (void)state;
+    enum {
+        DOCUMENTS = 1003, /* no multiple of a batch */
+        FILES = 10
+    };
+    struct buf text = buf_init(1 << 20);
+    char name[32];
+    for (unsigned i = 0; i < DOCUMENTS; i++)
+        assert_int_equal(buf_printf(&text, "---\ntype: file-raw\nprivateKey: %064x\n", 0u).code, 0);
+    for (unsigned i = 0; i < FILES; i++) {
+        (void)snprintf(name, sizeof name, "r%u.yaml", i);
+        folder_write(&folder, name, text.data, text.len, 0600);
+    }
+    buf_release(&text);
+    load_and_count(FILES, 0, DOCUMENTS * FILES); /* zero is no key: the vault refuses each */
+    assert_int_equal(vault.raw, DOCUMENTS * FILES);
+    assert_in_range(vault.most_raw_held, LOAD_RAW_BATCH, LOAD_RAW_WINDOW);
 }
 
 static void test_more_keys_than_one_message_holds(void **state)
@@ -727,6 +759,7 @@ int main(void)
         TEST(test_of_two_files_with_one_key_the_first_that_loads_wins),
         TEST(test_a_reload_mentions_every_key_and_decrypts_only_new_ones),
         TEST(test_no_more_than_the_window_is_in_flight),
+        TEST(test_raw_keys_have_a_window_too),
         TEST(test_more_keys_than_one_message_holds),
         TEST(test_permissions),
         TEST(test_a_directory_that_cannot_be_read),

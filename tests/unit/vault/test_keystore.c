@@ -263,14 +263,17 @@ static void test_the_budget_lets_all_through(void **state)
     k.n = 16384;
     k.r = 8;
     k.p = 1;
-    gate.budget = (16 << 20) + 1; /* fits one of 16 MiB */
-    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, derive_small, &k), 0);
-    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
-        assert_int_equal(pthread_join(threads[i], &failed), 0);
-        assert_null(failed);
+    const size_t budgets[] = {(16 << 20) + 1, 0}; /* fits one of 16 MiB; fits none: one alone */
+    for (size_t b = 0; b < ARRAY_LEN(budgets); b++) {
+        gate.budget = budgets[b];
+        for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, derive_small, &k), 0);
+        for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+            assert_int_equal(pthread_join(threads[i], &failed), 0);
+            assert_null(failed);
+        }
+        assert_int_equal(gate.used, 0);
     }
-    assert_int_equal(gate.used, 0);
     gate.budget = KDF_SCRYPT_MEMORY_MAX;
 }
 
@@ -327,7 +330,7 @@ static void test_the_key_door_names_each_fault(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    keystore_gate_init(&gate, 0);
+    keystore_gate_init(&gate, KDF_SCRYPT_MEMORY_MAX);
     message = calloc(1, sizeof *message);
     result = calloc(1, sizeof *result);
     return message && result ? crypto_self_test().code : -1;

@@ -23,6 +23,11 @@ static const struct command {
     {"slashing", command_slashing,
      "import --from FILE|- | export --to FILE|- | status [--json] " CONFIG_OPTIONS,
      "the slashing-protection history of a signer that isn't running: EIP-3076 in and out, counts"},
+    {"bench", command_bench,
+     "[--keys N] [--engine NAME,...] [--load closed,open,slot] [--connections N,...] [--batch N,...]\n"
+     "       [--roots shared,distinct] [--rate N] [--seconds S] [--warm S] [--yardstick S] [--slot-seconds S]\n"
+     "       [--repeat N] [--dir DIRECTORY] [--json]",
+     "measure this machine: a signer of its own with throw-away keys, below the current directory or --dir"},
     {"version", command_version, "", "print the version"},
     {"help", command_help, "[COMMAND]", "print this, or what a command takes"},
     {"room", command_room, NULL, NULL},

@@ -53,6 +53,7 @@ int command_init(struct arguments *arguments);
 int command_server(struct arguments *arguments);
 int command_config(struct arguments *arguments);
 int command_slashing(struct arguments *arguments);
+int command_bench(struct arguments *arguments);
 int command_room(struct arguments *arguments);
 
 #endif

@@ -184,11 +184,46 @@ void slash_index_append_attestation(struct slash_index *index,
     }
 }
 
+void slash_index_append_folded(struct slash_index *index, int64_t row)
+{
+    struct slash_key nobody = {.row = row};
+    struct slash_tail_record *record = append(index, &nobody);
+    record->kind = SLASH_CLAIM_ATTESTATION;
+}
+
+bool slash_index_is_folded(const struct slash_index *index, uint64_t number, int64_t row)
+{
+    return number < index->first || (number < index->fold_below && row < index->fold_row);
+}
+
+const struct slash_tail_record *slash_index_older(const struct slash_index *index,
+                                                  const struct slash_key *key,
+                                                  uint64_t number,
+                                                  uint64_t *ret_number)
+{
+    uint64_t at = number ? slash_index_tail(index, number)->older : key->newest_tail;
+    if (slash_index_is_folded(index, at, key->row))
+        return NULL;
+    *ret_number = at;
+    return slash_index_tail(index, at);
+}
+
+void slash_index_fold_keys(struct slash_index *index, uint64_t below, int64_t row)
+{
+    cc_assert(below > index->first && below <= index->next);
+    index->fold_below = below;
+    index->fold_row = row;
+}
+
 void slash_index_folded(struct slash_index *index, uint64_t first)
 {
     cc_assert(first >= index->first && first <= index->next);
     index->tail_start += (size_t)(first - index->first);
     index->first = first;
+    if (first < index->fold_below)
+        return;
+    index->fold_below = 0;
+    index->fold_row = 0;
 }
 
 /* --- the newest records --------------------------------------------------------------------------- */

@@ -9,8 +9,9 @@
  * ERRORS    NO_MEMORY, TAMPERED (the same key or row twice).
  * SECRETS   None.
  *
- * Tail records are numbered without gaps; those of one key are chained from the newest back. Folding drops the
- * oldest, so a chain ends where its next number is below `first`.
+ * Tail records are numbered without gaps; those of one key are chained from the newest back. Folding goes key by key:
+ * of the records below `fold_below` those of keys whose row is below `fold_row` are in the tables; the others of that
+ * range follow, then the whole range is dropped. A chain ends at the first folded one.
  */
 #ifndef SLASH_INDEX_H
 #define SLASH_INDEX_H
@@ -42,8 +43,10 @@ struct slash_tail_record {
 struct slash_index {
     struct slash_key *keys; /* in order of row */
     size_t count;
-    uint64_t first; /* number of the oldest tail record, 1 at least */
-    uint64_t next;  /* number of the next one: first == next when there is none */
+    uint64_t first;      /* number of the oldest tail record, 1 at least */
+    uint64_t next;       /* number of the next one: first == next when there is none */
+    uint64_t fold_below; /* 0: nothing is half folded */
+    int64_t fold_row;
     /* private */
     size_t room;
     uint32_t *table; /* open addressing: position + 1 in `keys` */
@@ -76,7 +79,20 @@ void slash_index_append_attestation(struct slash_index *index,
                                     struct slash_key *key,
                                     const struct slash_attestation *attestation);
 const struct slash_tail_record *slash_index_tail(const struct slash_index *index, uint64_t number);
-/* Forgets the tail records below `first`: the store has them in its tables. */
+/* Takes the next number for a record that is in the tables already; needs room as the others do. */
+void slash_index_append_folded(struct slash_index *index, int64_t row);
+/* True when record `number`, of the key at `row`, is in the tables. */
+bool slash_index_is_folded(const struct slash_index *index, uint64_t number, int64_t row);
+/* The newest of the key's tail records that is older than `number` (0: the newest of all); NULL when there is none.
+ * *ret_number is for the next call.
+ */
+const struct slash_tail_record *slash_index_older(const struct slash_index *index,
+                                                  const struct slash_key *key,
+                                                  uint64_t number,
+                                                  uint64_t *ret_number);
+/* The store has now in its tables: of the records below `below`, those of keys whose row is below `row`. */
+void slash_index_fold_keys(struct slash_index *index, uint64_t below, int64_t row);
+/* Forgets the tail records below `first`: the store has them all in its tables. */
 void slash_index_folded(struct slash_index *index, uint64_t first);
 
 /* Makes a record the key's newest, if it is. */

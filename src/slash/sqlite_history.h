@@ -14,6 +14,14 @@
 #include "slash/index.h"
 #include "slash/sqlite_db.h"
 
+/* Opening makes it where an earlier build has not. */
+#define SQLITE_FOLD_TABLE                                                                          \
+    "CREATE TABLE IF NOT EXISTS fold ("                                                            \
+    "  id INTEGER PRIMARY KEY CHECK (id = 1),"                                                     \
+    "  below INTEGER NOT NULL,"                                                                    \
+    "  validator INTEGER NOT NULL"                                                                 \
+    ") STRICT;"
+
 struct record_buffer {
     struct slash_block *blocks;
     size_t block_count;
@@ -97,8 +105,18 @@ CC_ERR sqlite_add_key(struct sqlite_history *h,
                       bool enabled,
                       struct slash_key **ret_key);
 
-/* Sorts up to `limit` tail records into the tables, in one transaction (sqlite_upkeep.c). */
+/* Adds a record to the tables, where its slot or target must be new (inside a transaction). */
+CC_ERR sqlite_add_block(struct sqlite_history *h, int64_t row, const struct slash_block *block);
+CC_ERR sqlite_add_attestation(struct sqlite_history *h,
+                              int64_t row,
+                              const struct slash_attestation *attestation);
+
+/* Sorts tail records into the tables, key by key, and drops them when the last key's are there: one step, in one
+ * transaction, of about `limit` records (sqlite_fold.c).
+ */
 CC_ERR sqlite_fold(struct sqlite_history *h, uint64_t limit);
+/* Steps until the tail is empty. */
+CC_ERR sqlite_fold_all(struct sqlite_history *h);
 /* Upkeep that can't wait any longer; fast when nothing is urgent. */
 CC_ERR sqlite_upkeep_if_urgent(struct sqlite_history *h);
 

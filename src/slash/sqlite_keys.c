@@ -83,9 +83,11 @@ cc_err sqlite_status(struct slash_store *store, struct slash_status *ret_status)
     CC_TRY(sqlite_history_ready(h));
     struct slash_status status = {.validators = h->index.count, .high = h->high};
     for (uint64_t at = h->index.first; at < h->index.next; at++) {
-        bool block = slash_index_tail(&h->index, at)->kind == SLASH_CLAIM_BLOCK;
-        status.blocks += block;
-        status.attestations += !block;
+        const struct slash_tail_record *record = slash_index_tail(&h->index, at);
+        if (slash_index_is_folded(&h->index, at, record->row))
+            continue;
+        status.blocks += record->kind == SLASH_CLAIM_BLOCK;
+        status.attestations += record->kind == SLASH_CLAIM_ATTESTATION;
     }
     sqlite3_stmt *s;
     bool row = false;

@@ -156,6 +156,20 @@ CC_ERR sqlite_load_newest(struct sqlite_history *h, struct slash_key *key)
     return CC_OK;
 }
 
+/* A pass that was under way goes on where it was. */
+static cc_err load_fold(struct sqlite_history *h)
+{
+    sqlite3_stmt *s;
+    bool row = false;
+    CC_TRY(sqlite_db_exec(&h->db, SQLITE_FOLD_TABLE));
+    CC_TRY(sqlite_db_statement(&h->db, STATEMENT_FOLD, &s));
+    CC_TRY(sqlite_db_row(s, &row));
+    h->index.fold_below = row ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+    h->index.fold_row = row ? sqlite3_column_int64(s, 1) : 0;
+    (void)sqlite3_reset(s);
+    return CC_OK;
+}
+
 static cc_err load_tail_row(struct sqlite_history *h, sqlite3_stmt *s)
 {
     uint64_t number = (uint64_t)sqlite3_column_int64(s, 0);
@@ -167,6 +181,10 @@ static cc_err load_tail_row(struct sqlite_history *h, sqlite3_stmt *s)
     if (!key)
         return CC_FAIL(TAMPERED, "a record has no validator");
     CC_TRY(slash_index_reserve(&h->index, 1));
+    if (slash_index_is_folded(&h->index, number, key->row)) {
+        slash_index_append_folded(&h->index, key->row);
+        return CC_OK;
+    }
     if (!sqlite_column_null(s, 2)) {
         struct slash_block block;
         CC_TRY(sqlite_column_u64(s, 2, &block.slot));
@@ -185,14 +203,18 @@ static cc_err load_tail_row(struct sqlite_history *h, sqlite3_stmt *s)
 static cc_err load_tail(struct sqlite_history *h)
 {
     sqlite3_stmt *s;
+    CC_TRY(load_fold(h));
     CC_TRY(sqlite_db_statement(&h->db, STATEMENT_TAIL, &s));
-    for (;;) {
-        bool row;
+    for (bool row = true;;) {
         CC_TRY(sqlite_db_row(s, &row));
         if (!row)
-            return CC_OK;
+            break;
         CC_TRY(load_tail_row(h, s));
     }
+    /* A pass is about records that are there. */
+    uint64_t below = h->index.fold_below;
+    bool right = below == 0 || (below > h->index.first && below <= h->index.next);
+    return right ? CC_OK : CC_FAIL(TAMPERED, "the tail ends before what was folded of it");
 }
 
 CC_ERR sqlite_history_load(struct sqlite_history *h)

@@ -5,26 +5,43 @@
 
 #include "slash/sqlite_history.h"
 
-static cc_err put_block(struct sqlite_history *h, int64_t row, const struct slash_block *b)
+static cc_err write_block(struct sqlite_history *h,
+                          enum sqlite_statement how,
+                          int64_t row,
+                          const struct slash_block *b)
 {
     sqlite3_stmt *s;
-    CC_TRY(sqlite_db_statement(&h->db, STATEMENT_PUT_BLOCK, &s));
+    CC_TRY(sqlite_db_statement(&h->db, how, &s));
     sqlite_bind_row(s, 1, row);
     sqlite_bind_u64(s, 2, b->slot);
     sqlite_bind_root(s, 3, b->has_root, &b->root);
     return sqlite_db_run(s);
 }
 
-static cc_err
-put_attestation(struct sqlite_history *h, int64_t row, const struct slash_attestation *a)
+static cc_err write_attestation(struct sqlite_history *h,
+                                enum sqlite_statement how,
+                                int64_t row,
+                                const struct slash_attestation *a)
 {
     sqlite3_stmt *s;
-    CC_TRY(sqlite_db_statement(&h->db, STATEMENT_PUT_ATTESTATION, &s));
+    CC_TRY(sqlite_db_statement(&h->db, how, &s));
     sqlite_bind_row(s, 1, row);
     sqlite_bind_u64(s, 2, a->source);
     sqlite_bind_u64(s, 3, a->target);
     sqlite_bind_root(s, 4, a->has_root, &a->root);
     return sqlite_db_run(s);
+}
+
+CC_ERR sqlite_add_block(struct sqlite_history *h, int64_t row, const struct slash_block *block)
+{
+    return write_block(h, STATEMENT_ADD_BLOCK, row, block);
+}
+
+CC_ERR sqlite_add_attestation(struct sqlite_history *h,
+                              int64_t row,
+                              const struct slash_attestation *attestation)
+{
+    return write_attestation(h, STATEMENT_ADD_ATTESTATION, row, attestation);
 }
 
 static cc_err drop(struct sqlite_history *h, int64_t row, enum sqlite_statement which)
@@ -53,7 +70,7 @@ static cc_err write_blocks(struct sqlite_history *h,
         bool same =
             !merged->contradictory && old < have->block_count && have->blocks[old].slot == b->slot;
         if (!same)
-            CC_TRY(put_block(h, row, b));
+            CC_TRY(write_block(h, STATEMENT_PUT_BLOCK, row, b));
     }
     return CC_OK;
 }
@@ -73,7 +90,7 @@ static cc_err write_attestations(struct sqlite_history *h,
         bool same = !merged->contradictory && old < have->attestation_count &&
                     have->attestations[old].target == a->target;
         if (!same)
-            CC_TRY(put_attestation(h, row, a));
+            CC_TRY(write_attestation(h, STATEMENT_PUT_ATTESTATION, row, a));
     }
     return CC_OK;
 }
@@ -99,7 +116,7 @@ static cc_err merge(struct sqlite_history *h,
                     struct slash_import_report *report)
 {
     /* Only the tables can be rewritten. Imports come in long runs: the tail is empty after the first. */
-    CC_TRY(sqlite_fold(h, UINT64_MAX));
+    CC_TRY(sqlite_fold_all(h));
     struct slash_validator have = {.pubkey = add->pubkey};
     const struct slash_key *key = slash_index_find(&h->index, &add->pubkey);
     if (key)

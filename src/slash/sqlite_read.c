@@ -30,8 +30,8 @@ static cc_err
 tail_blocks(struct sqlite_history *h, const struct slash_key *key, uint64_t from, uint64_t to)
 {
     const struct slash_tail_record *r;
-    for (uint64_t at = key->newest_tail; at >= h->index.first; at = r->older) {
-        r = slash_index_tail(&h->index, at);
+    uint64_t at = 0;
+    while ((r = slash_index_older(&h->index, key, at, &at))) {
         if (r->kind == SLASH_CLAIM_BLOCK && r->block.slot >= from && r->block.slot <= to)
             CC_TRY(push_block(&h->records, &r->block));
     }
@@ -42,8 +42,8 @@ static cc_err
 tail_attestations(struct sqlite_history *h, const struct slash_key *key, uint64_t from)
 {
     const struct slash_tail_record *r;
-    for (uint64_t at = key->newest_tail; at >= h->index.first; at = r->older) {
-        r = slash_index_tail(&h->index, at);
+    uint64_t at = 0;
+    while ((r = slash_index_older(&h->index, key, at, &at))) {
         if (r->kind == SLASH_CLAIM_ATTESTATION && r->attestation.target >= from)
             CC_TRY(push_attestation(&h->records, &r->attestation));
     }

@@ -407,6 +407,8 @@ static void test_values_out_of_their_domain_are_refused(void **state)
     static const char *const damages[] = {
         "DELETE FROM tail WHERE id = 2",
         "DELETE FROM validators",
+        "INSERT INTO fold (id, below, validator) VALUES (1, 5, 1)",
+        "INSERT INTO fold (id, below, validator) VALUES (1, 1, 1)",
         "PRAGMA ignore_check_constraints = 1; UPDATE tail SET root = x'00'",
         "PRAGMA ignore_check_constraints = 1; UPDATE validators SET pubkey = x'00'",
         "PRAGMA ignore_check_constraints = 1; UPDATE history SET proof = x''",

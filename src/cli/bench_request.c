@@ -132,7 +132,7 @@ size_t bench_request_write(
 
 static size_t head_length(struct span text)
 {
-    const char *end = memmem(text.data, text.len, "\r\n\r\n", 4);
+    const char *end = text.len ? memmem(text.data, text.len, "\r\n\r\n", 4) : NULL;
     return end ? (size_t)(end - (const char *)text.data) + 4 : 0;
 }
 

@@ -151,6 +151,7 @@ static void an_answer_is_complete_with_its_last_byte(void **state)
 static void what_is_no_answer(void **state)
 {
     (void)state;
+    assert_int_equal(bench_answer_length(span_of(NULL, 0)), 0);
     const char *const cases[] = {
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",

@@ -1,8 +1,14 @@
 /* cli/bench_plan.h - which loads `bench` runs.
  *
- * WHAT      The options of the subcommand, and the rows that come of them: each load with each batch size, number of connections
- *           and kind of roots; without any of those options a plan that shows what an operator wants to know.
- * PROMISE   A row fits the keys: never more messages at once than there are keys.
+ * WHAT      The options of the subcommand. A load is written LOAD[:CONNECTIONS[xBATCH]][@RATE][/distinct]:
+ *             closed:64          64 connections, each with one request under way
+ *             closed:4x256       4 connections, each with a batch of 256 messages under way
+ *             open:64@3000       3,000 messages a second over 64 connections; without a rate half of what the closed load before
+ *                                it reached
+ *             slot:4x256         all keys at once, each --slot-seconds
+ *             closed:64/distinct each message with a root of its own; else all keys of an epoch have one
+ *           Without --load: a plan that shows what an operator wants to know.
+ * PROMISE   A load fits the keys: never more messages at once than there are keys.
  * THREADS   Main only.
  * OWNERSHIP Borrows argv.
  * ERRORS    EXIT_CODE_USAGE with a message.
@@ -15,37 +21,31 @@
 #include "cli/command.h"
 
 enum {
-    BENCH_LIST_MAX = 8,
-    BENCH_ROWS_MAX = 64
-};
-
-struct bench_list {
-    unsigned count;
-    uint64_t items[BENCH_LIST_MAX];
-};
-
-struct bench_options {
-    size_t keys;
-    const char *directory;
-    bool json;
-    struct bench_list engines; /* indices of bench_engine_name(); none: the default alone */
-    uint64_t warm_ns, run_ns, raw_ns, slot_ns;
-    unsigned repeat;
-    uint64_t rate; /* of open loads; 0: half of what the closed load before reached */
-    struct bench_list modes, batches, connections, roots;
+    BENCH_ENGINES_MAX = 4,
+    BENCH_SHAPES_MAX = 32,
+    BENCH_RATE_MAX = 10000000
 };
 
 struct bench_shape {
     enum bench_mode mode;
     enum bench_roots roots;
     unsigned connections;
-    unsigned batch;
+    unsigned batch;      /* 0: single requests */
+    uint64_t per_second; /* open; 0: half of the closed load before */
+};
+
+struct bench_options {
+    size_t keys;
+    const char *directory;
+    bool json;
+    unsigned repeat;
+    uint64_t warm_ns, run_ns, raw_ns, slot_ns;
+    const char *engines[BENCH_ENGINES_MAX]; /* of signing.engine; none: the default alone */
+    unsigned engine_count;
+    struct bench_shape shapes[BENCH_SHAPES_MAX];
+    unsigned shape_count;
 };
 
 int bench_options_take(struct arguments *arguments, struct bench_options *ret_options);
-const char *bench_engine_name(uint64_t index);
-/* The rows; returns how many. */
-size_t bench_shapes(const struct bench_options *options,
-                    struct bench_shape ret_shapes[static BENCH_ROWS_MAX]);
 
 #endif

@@ -24,9 +24,9 @@ static const struct command {
      "import --from FILE|- | export --to FILE|- | status [--json] " CONFIG_OPTIONS,
      "the slashing-protection history of a signer that isn't running: EIP-3076 in and out, counts"},
     {"bench", command_bench,
-     "[--keys N] [--engine NAME,...] [--load closed,open,slot] [--connections N,...] [--batch N,...]\n"
-     "       [--roots shared,distinct] [--rate N] [--seconds S] [--warm S] [--yardstick S] [--slot-seconds S]\n"
-     "       [--repeat N] [--dir DIRECTORY] [--json]",
+     "[--keys N] [--load LOAD,...] [--engine blst|auto|fixed_base|ifma,...] [--seconds S] [--warm S]\n"
+     "       [--yardstick S] [--slot-seconds S] [--repeat N] [--dir DIRECTORY] [--json]\n\n"
+     "LOAD: closed|open|slot[:CONNECTIONS[xBATCH]][@MESSAGES_A_SECOND][/distinct], such as closed:64,open:64@2000,slot:4x256",
      "measure this machine: a signer of its own with throw-away keys, below the current directory or --dir"},
     {"version", command_version, "", "print the version"},
     {"help", command_help, "[COMMAND]", "print this, or what a command takes"},

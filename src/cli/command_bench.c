@@ -102,7 +102,7 @@ static cc_err run_row(struct bench *bench, const struct bench_shape *shape)
     if (row->mode == BENCH_OPEN) {
         double reached =
             bench->closed_per_second > 0 ? bench->closed_per_second : bench->raw_per_second;
-        row->per_second = bench->options.rate ? (double)bench->options.rate : reached / 2;
+        row->per_second = shape->per_second ? (double)shape->per_second : reached / 2;
     }
     while (row->run_count < bench->options.repeat && !err.code && !atomic_load(&ending))
         err = run_once(bench, &row->runs[row->run_count++]);
@@ -120,12 +120,10 @@ static cc_err run_row(struct bench *bench, const struct bench_shape *shape)
 
 static cc_err run_rows(struct bench *bench)
 {
-    struct bench_shape shapes[BENCH_ROWS_MAX];
-    size_t count = bench_shapes(&bench->options, shapes);
     double ignored;
     CC_TRY(measure_raw(bench, &ignored));
-    for (size_t i = 0; i < count && !atomic_load(&ending); i++)
-        CC_TRY(run_row(bench, &shapes[i]));
+    for (unsigned i = 0; i < bench->options.shape_count && !atomic_load(&ending); i++)
+        CC_TRY(run_row(bench, &bench->options.shapes[i]));
     return CC_OK;
 }
 
@@ -161,15 +159,15 @@ static cc_err run_signer(struct bench *bench, const char *engine)
 
 static cc_err run_all(struct bench *bench)
 {
-    const struct bench_list *engines = &bench->options.engines;
+    const struct bench_options *options = &bench->options;
     uint64_t flush_ns;
-    CC_TRY(bench_signer_make(bench->options.directory, bench->options.keys, &bench->signer));
+    CC_TRY(bench_signer_make(options->directory, options->keys, &bench->signer));
     CC_TRY(bench_raw_flush(bench->signer.directory, 200, &flush_ns));
-    bench_report_begin(&bench->report, bench->options.keys, flush_ns);
-    if (engines->count == 0)
+    bench_report_begin(&bench->report, options->keys, flush_ns);
+    if (options->engine_count == 0)
         CC_TRY(run_signer(bench, NULL));
-    for (unsigned i = 0; i < engines->count && !atomic_load(&ending); i++)
-        CC_TRY(run_signer(bench, bench_engine_name(engines->items[i])));
+    for (unsigned i = 0; i < options->engine_count && !atomic_load(&ending); i++)
+        CC_TRY(run_signer(bench, options->engines[i]));
     bench_report_end(&bench->report);
     return CC_OK;
 }

@@ -24,7 +24,7 @@ SHORT = ["--keys", "64", "--seconds", "0.5", "--warm", "0.1", "--yardstick", "0.
 
 
 def test_json_has_what_was_measured(workdir):
-    options = ["--load", "closed,open,slot", "--connections", "8", "--slot-seconds", "0.25", "--repeat", "2", "--json"]
+    options = ["--load", "closed:8,open:8,slot:8", "--slot-seconds", "0.25", "--repeat", "2", "--json"]
     result = json.loads(bench(workdir, *SHORT, *options).stdout)
     assert result["keys"] == 64 and result["processors"] > 0 and result["flush_us"] > 0
     (signer,) = result["signers"]
@@ -43,7 +43,7 @@ def test_json_has_what_was_measured(workdir):
 
 
 def test_a_table_for_people(workdir):
-    lines = bench(workdir, *SHORT, "--connections", "1,8", "--roots", "distinct").stdout.splitlines()
+    lines = bench(workdir, *SHORT, "--load", "closed:1/distinct,closed:8/distinct").stdout.splitlines()
     rows = [line.split() for line in lines if line.startswith("closed")]
     assert [row[:4] for row in rows] == [["closed", "1", "0", "distinct"], ["closed", "8", "0", "distinct"]]
     assert "records in the history read again" in lines[-1]

@@ -24,29 +24,27 @@ static int take(const char *const *words)
 static void defaults(void **state)
 {
     (void)state;
-    struct bench_shape shapes[BENCH_ROWS_MAX];
     assert_int_equal(TAKE(), EXIT_CODE_DONE);
     assert_int_equal(options.keys, 1000);
-    assert_int_equal(options.engines.count, 0);
+    assert_int_equal(options.engine_count, 0);
     assert_false(options.json);
-    assert_true(bench_shapes(&options, shapes) > 4);
+    assert_true(options.shape_count > 4);
 }
 
 static void values_are_taken(void **state)
 {
     (void)state;
     assert_int_equal(TAKE("--keys", "100000", "--seconds=1.5", "--warm", "0", "--engine",
-                          "auto,blst", "--json", "--dir", "x", "--rate", "50", "--repeat", "3"),
+                          "auto,blst", "--json", "--dir", "x", "--repeat", "3"),
                      EXIT_CODE_DONE);
     assert_int_equal(options.keys, 100000);
     assert_int_equal(options.run_ns, 1500000000);
     assert_int_equal(options.warm_ns, 0);
-    assert_int_equal(options.engines.count, 2);
-    assert_string_equal(bench_engine_name(options.engines.items[0]), "auto");
-    assert_string_equal(bench_engine_name(options.engines.items[1]), "blst");
+    assert_int_equal(options.engine_count, 2);
+    assert_string_equal(options.engines[0], "auto");
+    assert_string_equal(options.engines[1], "blst");
     assert_string_equal(options.directory, "x");
     assert_true(options.json);
-    assert_int_equal(options.rate, 50);
     assert_int_equal(options.repeat, 3);
 }
 
@@ -61,43 +59,64 @@ static void what_is_not_understood_is_refused(void **state)
     assert_int_equal(TAKE("--seconds", "1.2345"), EXIT_CODE_USAGE);
     assert_int_equal(TAKE("--seconds", "1."), EXIT_CODE_USAGE);
     assert_int_equal(TAKE("--engine", "fast"), EXIT_CODE_USAGE);
-    assert_int_equal(TAKE("--load", "closed,"), EXIT_CODE_USAGE);
-    assert_int_equal(TAKE("--connections", "0"), EXIT_CODE_USAGE);
-    assert_int_equal(TAKE("--connections", "1,2,3,4,5,6,7,8,9"), EXIT_CODE_USAGE);
-    assert_int_equal(TAKE("--batch", "2049"), EXIT_CODE_USAGE);
+    assert_int_equal(TAKE("--engine", "blst,blst,blst,blst,blst"), EXIT_CODE_USAGE);
     assert_int_equal(TAKE("--repeat", "10"), EXIT_CODE_USAGE);
     assert_int_equal(TAKE("--whatever"), EXIT_CODE_USAGE);
     assert_int_equal(TAKE("--signer-url", "http://localhost:9000"), EXIT_CODE_USAGE);
 }
 
-static void rows_are_the_product(void **state)
+static void shapes_are_read(void **state)
 {
     (void)state;
-    struct bench_shape shapes[BENCH_ROWS_MAX];
-    assert_int_equal(TAKE("--load", "closed,slot", "--connections", "1,8", "--batch", "0,64"),
+    assert_int_equal(TAKE("--load", "closed,open:8@500,slot:2x100,closed:4x256/distinct"),
                      EXIT_CODE_DONE);
-    assert_int_equal(bench_shapes(&options, shapes), 8);
-    assert_int_equal(shapes[0].mode, BENCH_CLOSED);
-    assert_int_equal(shapes[1].mode, BENCH_SLOT);
-    assert_int_equal(shapes[7].connections, 8);
-    assert_int_equal(shapes[7].batch, 64);
+    const struct bench_shape expected[] = {
+        {BENCH_CLOSED, BENCH_ROOTS_SHARED, 64, 0, 0},
+        {BENCH_OPEN, BENCH_ROOTS_SHARED, 8, 0, 500},
+        {BENCH_SLOT, BENCH_ROOTS_SHARED, 2, 100, 0},
+        {BENCH_CLOSED, BENCH_ROOTS_DISTINCT, 4, 250, 0}, /* 1,000 keys */
+    };
+    assert_int_equal(options.shape_count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_memory_equal(&options.shapes[i], &expected[i], sizeof expected[i]);
+}
+
+static void wrong_shapes_are_refused(void **state)
+{
+    (void)state;
+    const char *const wrong[] = {"",
+                                 "closed,",
+                                 "shut",
+                                 "closed:0",
+                                 "closed:",
+                                 "closed:8x",
+                                 "closed:8x0",
+                                 "closed:1x2049",
+                                 "closed@9",
+                                 "open:8@0",
+                                 "closed/same",
+                                 "closed/distinct/distinct",
+                                 "closed:99999",
+                                 "slot:8@100",
+                                 ",closed",
+                                 "closed closed"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(TAKE("--load", wrong[i]), EXIT_CODE_USAGE);
 }
 
 /* Never more messages at once than there are keys. */
-static void rows_fit_the_keys(void **state)
+static void loads_fit_the_keys(void **state)
 {
     (void)state;
-    struct bench_shape shapes[BENCH_ROWS_MAX];
-    assert_int_equal(TAKE("--keys", "100", "--connections", "4,512", "--batch", "0,256"),
+    assert_int_equal(TAKE("--keys", "100", "--load", "closed:4x256,closed:512,slot:512x256"),
                      EXIT_CODE_DONE);
-    size_t count = bench_shapes(&options, shapes);
-    assert_int_equal(count, 4);
-    for (size_t i = 0; i < count; i++)
-        assert_true(shapes[i].connections * (shapes[i].batch ? shapes[i].batch : 1) <= 100);
+    for (size_t i = 0; i < options.shape_count; i++) {
+        const struct bench_shape *shape = &options.shapes[i];
+        assert_true(shape->connections * (shape->batch ? shape->batch : 1) <= 100);
+    }
     assert_int_equal(TAKE("--keys", "1"), EXIT_CODE_DONE);
-    count = bench_shapes(&options, shapes);
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(shapes[i].connections, 1);
+    for (size_t i = 0; i < options.shape_count; i++)
+        assert_int_equal(options.shapes[i].connections, 1);
 }
 
 int main(void)
@@ -106,8 +125,9 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(values_are_taken),
         cmocka_unit_test(what_is_not_understood_is_refused),
-        cmocka_unit_test(rows_are_the_product),
-        cmocka_unit_test(rows_fit_the_keys),
+        cmocka_unit_test(shapes_are_read),
+        cmocka_unit_test(wrong_shapes_are_refused),
+        cmocka_unit_test(loads_fit_the_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

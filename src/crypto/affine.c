@@ -1,5 +1,7 @@
 #include "crypto/affine.h"
 
+#include "crypto/batch_fault.h"
+
 static const blst_fp2 one = {{FP_ONE}};
 static const blst_fp unblinded = FP_ONE;
 
@@ -56,6 +58,7 @@ void affine_add(struct affine_sum *sums, size_t n, const blst_fp *blind)
         blst_fp2_mul(&sums[i].product, &sums[i - 1].product, &sums[i].denominator);
     blst_fp2 inverse; /* of the product up to i */
     fp2_inverse_blinded(&inverse, &sums[n - 1].product, blind ? blind : &unblinded);
+    batch_fault(BATCH_FAULT_INVERSE, &inverse, sizeof inverse);
     for (size_t i = n; i-- > 1;) {
         blst_fp2 own;
         blst_fp2_mul(&own, &inverse, &sums[i - 1].product);

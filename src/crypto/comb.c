@@ -111,12 +111,12 @@ static void fold(size_t n, size_t part, struct comb_scratch *scratch, uint64_t *
     affine_add(sum_of(scratch, n, part, 0), n, &scratch->blinds[SPLIT_DIGITS + part]);
 }
 
-void comb_sign(const struct comb_table *table,
-               const struct scalar_split *splits,
-               size_t n,
-               struct comb_scratch *scratch,
-               blst_p2_affine *ret_points,
-               uint64_t *ret_flags)
+CC_SENSITIVE void comb_sign(const struct comb_table *table,
+                            const struct scalar_split *splits,
+                            size_t n,
+                            struct comb_scratch *scratch,
+                            blst_p2_affine *ret_points,
+                            uint64_t *ret_flags)
 {
     cc_assert(n <= COMB_KEYS);
     for (size_t key = 0; key < n; key++)
@@ -130,4 +130,7 @@ void comb_sign(const struct comb_table *table,
         ret_points[key] = scratch->parts[key];
         ret_flags[key] |= scratch->sums[key].acc_is_zero; /* no scalar in 1..r-1 gives infinity */
     }
+    wipe(scratch->sums, n * SPLIT_PARTS * sizeof scratch->sums[0]);
+    wipe(scratch->parts, n * SPLIT_PARTS * sizeof scratch->parts[0]);
+    wipe(scratch->blinds, sizeof scratch->blinds);
 }

@@ -10,7 +10,8 @@
  * THREADS   Any: all state is the caller's.
  * OWNERSHIP Borrows.
  * ERRORS    A flag per key, and that key's point is not to be used.
- * SECRETS   Splits, the scratch and points that are not yet checked: locked memory, wiped by the caller.
+ * SECRETS   Splits, scratch and points that are not yet checked lie in locked memory. The scratch is wiped here, the splits
+ *           by the caller.
  */
 #ifndef CRYPTO_COMB_H
 #define CRYPTO_COMB_H

@@ -88,6 +88,7 @@ static const char *const status_names[] = {"200", "202", "400", "401", "403",  "
                                            "500", "501", "503", "505", "other"};
 static const char *const state_names[] = {"uninitialized", "sealed", "unsealed"};
 static const char *const source_names[] = {"filesystem"};
+static const char *const engine_names[] = {"blst", "fixed_base", "ifma"};
 static const char *const room_names[] = {"front", "core", "vault", "loader"};
 
 static const char *const no_names[] = {""};

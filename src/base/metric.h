@@ -55,6 +55,11 @@ enum metric_room {
     METRIC_ROOM_VAULT,
     METRIC_ROOM_LOADER
 };
+enum metric_engine {
+    METRIC_ENGINE_BLST,
+    METRIC_ENGINE_FIXED_BASE,
+    METRIC_ENGINE_IFMA
+};
 
 struct metric_cells;
 

@@ -45,7 +45,16 @@ struct metrics_config {
     uint16_t listen_port;    /* 3000 */
 };
 
+/* Which arithmetic signs; crypto/batch.h says what each is. */
+enum signing_engine {
+    SIGNING_BLST,
+    SIGNING_AUTO,
+    SIGNING_FIXED_BASE,
+    SIGNING_IFMA
+};
+
 struct signing_config {
+    enum signing_engine engine;
     uint32_t batch_max;   /* 256 */
     uint32_t concurrency; /* vault threads; 0: one per processor */
 };

@@ -171,6 +171,7 @@ void pending_queue_init(struct pending_queue *queue)
     cc_assert(pthread_cond_init(&queue->filled, &attributes) == 0);
     (void)pthread_condattr_destroy(&attributes);
     queue->hold_above = SIZE_MAX;
+    queue->room = SIZE_MAX;
 }
 
 void pending_queue_release(struct pending_queue *queue)
@@ -215,6 +216,15 @@ void pending_queue_hold_above(struct pending_queue *queue, size_t rows)
     drop_lock(&queue->lock);
 }
 
+void pending_queue_set_room(struct pending_queue *queue, size_t rows)
+{
+    take_lock(&queue->lock);
+    queue->room = rows;
+    if (rows && queue->others.head)
+        (void)pthread_cond_signal(&queue->filled);
+    drop_lock(&queue->lock);
+}
+
 static void count_answered(struct pending_queue *queue, size_t n)
 {
     take_lock(&queue->lock);
@@ -244,7 +254,8 @@ void pending_queue_answered(struct pending_list *list)
 /* What was stopped is emptied. */
 static bool gives_others(const struct pending_queue *queue)
 {
-    return queue->others.head && (queue->unanswered <= queue->hold_above || queue->stopped);
+    return queue->others.head &&
+           ((queue->room && queue->unanswered <= queue->hold_above) || queue->stopped);
 }
 
 static bool has_news(const struct pending_queue *queue)
@@ -283,8 +294,10 @@ bool pending_queue_take(struct pending_queue *queue,
     queue->poked = false;
     while (ret_list->count < max && (row = pending_list_shift(&queue->urgent)))
         pending_list_add(ret_list, row);
-    bool others = gives_others(queue);
-    while (others && ret_list->count < max && (row = pending_list_shift(&queue->others)))
+    size_t others = 0;
+    if (gives_others(queue))
+        others = queue->stopped ? SIZE_MAX : queue->room;
+    for (; others && ret_list->count < max && (row = pending_list_shift(&queue->others)); others--)
         pending_list_add(ret_list, row);
     count_taken(queue, ret_list);
     bool going_on = !queue->stopped || ret_list->head;

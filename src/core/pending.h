@@ -81,6 +81,7 @@ struct pending_queue {
     pthread_cond_t filled;
     struct pending_list urgent;
     struct pending_list others;
+    size_t room;       /* how many of the others one take may have; SIZE_MAX: any number */
     size_t hold_above; /* SIZE_MAX: never */
     size_t unanswered; /* rows that were taken from a holding queue; see pending_queue_answered() */
     bool poked;
@@ -94,6 +95,8 @@ void pending_queue_put(struct pending_queue *queue, struct pending_list *list);
 /* Makes the taker return although nothing is queued. */
 void pending_queue_poke(struct pending_queue *queue);
 void pending_queue_stop(struct pending_queue *queue);
+/* From now on a take has at most `rows` that are not blocks. */
+void pending_queue_set_room(struct pending_queue *queue, size_t rows);
 /* From now on only blocks are given out while more than `rows` are taken and unanswered. */
 void pending_queue_hold_above(struct pending_queue *queue, size_t rows);
 /* These rows have their answer: whatever queue counts them counts them no more. */

@@ -12,35 +12,33 @@
 
 #include "core/report.h"
 #include "core/test_point.h"
+#include "core/vault_window.h"
 
-/* What may be with the vault for each of its threads: enough that none is idle and one hash serves many, little enough
- * (some 20 ms) that a block does not wait long behind it.
- */
-enum {
-    WINDOW_PER_THREAD = 64,
-    THREADS_MAX = 256
-};
-
-_Static_assert(WINDOW_PER_THREAD <= DOOR_FIT(sizeof(struct b_sign)),
-               "a thread's share is one message");
+static const uint64_t count_every_ns = 1000000000;
 
 struct vault_client {
     int fd;
     uint32_t life;
-    uint32_t threads;
     struct pending_table *table;
     struct front_link *link;
     struct pending_queue waiting;
+    struct vault_window window;
+    pthread_mutex_t room_lock; /* guards the room of `waiting`; above the locks of both */
     pthread_t sender;
     pthread_t receiver;
-    struct b_sign *outgoing;       /* the sender's: a whole window */
-    struct door_message *incoming; /* the receiver's */
+    /* the sender's */
+    struct b_sign outgoing[B_SIGN_MAX];
+    uint64_t counted_ns;
+    bool uncounted; /* something was signed since the vault was asked for its counts */
+    /* the receiver's */
+    struct door_message *incoming;
+    /* of each row that is with the vault: which message took it there; goes to the receiver with the row */
+    uint16_t message_of[PENDING_MAX];
     atomic_bool up;
     atomic_bool sealed;
-    pthread_mutex_t window_lock; /* guards in_vault */
-    pthread_cond_t window_moved;
-    size_t in_vault;
 };
+
+_Static_assert(WINDOW_MESSAGES_MAX <= UINT16_MAX, "message_of names every message");
 
 bool vault_client_is_up(const struct vault_client *client)
 {
@@ -65,67 +63,130 @@ answer_with(struct vault_client *client, struct pending_list *list, enum error_c
     front_link_answer(client->link, list);
 }
 
-static size_t window_of(const struct vault_client *client)
+/* Others than blocks wait here until a thread of the vault has nothing to do. Under a lock: of two threads that set the
+ * room, the one that has seen the window last must come last.
+ */
+static void set_room(struct vault_client *client)
 {
-    return (size_t)client->threads * WINDOW_PER_THREAD;
-}
-
-static void window_give(struct vault_client *client, size_t n)
-{
-    cc_assert(pthread_mutex_lock(&client->window_lock) == 0);
-    client->in_vault -= n;
-    (void)pthread_cond_signal(&client->window_moved);
-    cc_assert(pthread_mutex_unlock(&client->window_lock) == 0);
-}
-
-static void window_use(struct vault_client *client, size_t n)
-{
-    cc_assert(pthread_mutex_lock(&client->window_lock) == 0);
-    client->in_vault += n;
-    cc_assert(pthread_mutex_unlock(&client->window_lock) == 0);
-}
-
-/* Waits until there is room; a vault that is gone gives all of it back. */
-static size_t window_room(struct vault_client *client)
-{
-    cc_assert(pthread_mutex_lock(&client->window_lock) == 0);
-    while (client->in_vault >= window_of(client))
-        (void)pthread_cond_wait(&client->window_moved, &client->window_lock);
-    size_t room = window_of(client) - client->in_vault;
-    cc_assert(pthread_mutex_unlock(&client->window_lock) == 0);
-    return room;
+    cc_assert(pthread_mutex_lock(&client->room_lock) == 0);
+    pending_queue_set_room(&client->waiting, vault_window_room(&client->window));
+    cc_assert(pthread_mutex_unlock(&client->room_lock) == 0);
 }
 
 /* --- the sender ------------------------------------------------------------------------------------ */
 
-static size_t build(struct vault_client *client, const struct pending_list *list)
+static size_t index_of(uint64_t id)
 {
-    uint64_t now = clock_mono_ns();
+    return (size_t)(id >> 32);
+}
+
+/* Built before the rows are marked: a marked row belongs to the receiver. */
+static void build(struct vault_client *client, const struct pending_list *list, uint64_t now_ns)
+{
     size_t n = 0;
     for (struct pending *row = list->head; row; row = row->next) {
-        row->sent_ns = now;
+        row->sent_ns = now_ns;
         client->outgoing[n] = row->outcome.message;
         client->outgoing[n++].id = pending_id(client->table, row);
     }
-    return n;
 }
 
 /* A failure is left to the receiver, which then sees the end of the door and answers all that is with the vault. */
-static void send_claims(struct vault_client *client, size_t n)
+static void send_built(struct vault_client *client, size_t n)
 {
-    size_t each = (n + client->threads - 1) / client->threads;
-    for (size_t at = 0; at < n; at += each) {
-        size_t count = (size_t)u64_min(each, n - at);
-        cc_err err = door_send(client->fd, client->life, B_SIGN, &client->outgoing[at],
-                               sizeof *client->outgoing, count);
-        if (err.code) {
-            (void)shutdown(client->fd, SHUT_RDWR);
-            return;
-        }
-        metric_observe(METRIC_VAULT_BATCH, 0, count);
+    cc_err err =
+        door_send(client->fd, client->life, B_SIGN, client->outgoing, sizeof *client->outgoing, n);
+    if (err.code)
+        (void)shutdown(client->fd, SHUT_RDWR);
+    else
+        metric_observe(METRIC_VAULT_BATCH, 0, n);
+    client->uncounted = true;
+}
+
+/* Sends the rows as one message. */
+static void send_message(struct vault_client *client, struct pending_list *list)
+{
+    const uint64_t now_ns = clock_mono_ns();
+    const size_t n = list->count;
+    build(client, list, now_ns);
+    uint32_t message = vault_window_send(&client->window, n, now_ns);
+    for (size_t i = 0; i < n; i++)
+        client->message_of[index_of(client->outgoing[i].id)] = (uint16_t)message;
+    if (pending_to_vault(client->table, list)) {
+        send_built(client, n);
+    } else {
+        vault_window_back(&client->window, message, n, now_ns);
+        answer_with(client, list, ERROR_DOOR_CLOSED);
     }
+}
+
+/* Sends all, in pieces that the window names. */
+static void send_pieces(struct vault_client *client, struct pending_list *list)
+{
+    while (list->head) {
+        struct pending_list piece = {0};
+        size_t n = vault_window_piece(&client->window, list->count);
+        while (piece.count < n)
+            pending_list_add(&piece, pending_list_shift(list));
+        send_message(client, &piece);
+    }
+}
+
+/* The signatures of a message come back together: blocks, which stand first, don't wait for what was taken with them. */
+static void send_claims(struct vault_client *client, struct pending_list *list)
+{
+    struct pending_list blocks = {0};
+    while (list->head && pending_is_block(list->head))
+        pending_list_add(&blocks, pending_list_shift(list));
+    send_pieces(client, &blocks);
+    send_pieces(client, list);
+    set_room(client);
     test_point_pass(TEST_POINT_TO_VAULT);
 }
+
+/* --- what the vault has counted ---------------------------------------------------------------------- */
+
+/* When the sender should be awake for it; 0: not before the next claim. */
+static uint64_t count_at(const struct vault_client *client)
+{
+    return client->uncounted ? client->counted_ns + count_every_ns : 0;
+}
+
+static void ask_for_counts(struct vault_client *client)
+{
+    const struct b_count question = {0};
+    const uint64_t now_ns = clock_mono_ns();
+    if (!client->uncounted || now_ns < count_at(client))
+        return;
+    client->counted_ns = now_ns;
+    client->uncounted = false;
+    if (door_send(client->fd, client->life, B_COUNT, &question, sizeof question, 1).code)
+        (void)shutdown(client->fd, SHUT_RDWR);
+}
+
+static void take_counts(struct vault_client *client, const struct door_message *message)
+{
+    static const struct {
+        enum signing_engine engine;
+        enum metric_engine label;
+    } labels[] = {{SIGNING_BLST, METRIC_ENGINE_BLST},
+                  {SIGNING_FIXED_BASE, METRIC_ENGINE_FIXED_BASE},
+                  {SIGNING_IFMA, METRIC_ENGINE_IFMA}};
+    struct b_counts counts;
+    memcpy(&counts, message->items, sizeof counts);
+    for (size_t i = 0; i < ARRAY_LEN(labels); i++) {
+        metric_add(METRIC_VAULT_SIGNATURES, labels[i].label, 0,
+                   counts.signatures[labels[i].engine]);
+        metric_set(METRIC_VAULT_ENGINE, labels[i].label, counts.engine == labels[i].engine);
+    }
+    metric_add(METRIC_VAULT_HASH_HITS, 0, 0, counts.hash_hits);
+    metric_add(METRIC_VAULT_HASH_MISSES, 0, 0, counts.hash_misses);
+    metric_add(METRIC_VAULT_FLAGGED, 0, 0, counts.flagged);
+    metric_add(METRIC_VAULT_FAILED_CHECKS, 0, 0, counts.failed_checks);
+    vault_window_set_engine(&client->window, (enum signing_engine)counts.engine);
+}
+
+/* --- the sender's thread ----------------------------------------------------------------------------- */
 
 /* What a front that is gone had asked for is not signed any more. */
 static void drop_orphans(struct vault_client *client, struct pending_list *list)
@@ -144,19 +205,11 @@ static void *sender_thread(void *argument)
 {
     struct vault_client *client = argument;
     struct pending_list list;
-    while (pending_queue_take(&client->waiting, window_room(client), 0, &list)) {
+    while (pending_queue_take(&client->waiting, SIZE_MAX, count_at(client), &list)) {
         drop_orphans(client, &list);
-        if (!list.head)
-            continue;
-        /* Built before they are marked: a marked row belongs to the receiver. */
-        size_t n = build(client, &list);
-        window_use(client, n);
-        if (pending_to_vault(client->table, &list)) {
-            send_claims(client, n);
-        } else {
-            window_give(client, n);
-            answer_with(client, &list, ERROR_DOOR_CLOSED);
-        }
+        if (list.head)
+            send_claims(client, &list);
+        ask_for_counts(client);
     }
     return NULL;
 }
@@ -188,9 +241,34 @@ set_answer(struct vault_client *client, struct pending *row, const struct b_sign
                    clock_mono_ns() - row->sent_ns);
 }
 
+/* The rows of an answer are of one message, but for a vault that cuts them otherwise. */
+struct returned {
+    uint32_t message;
+    size_t claims;
+};
+
+static void give_back(struct vault_client *client, const struct returned *returned)
+{
+    if (!returned->claims)
+        return;
+    vault_window_back(&client->window, returned->message, returned->claims, clock_mono_ns());
+    set_room(client);
+}
+
+static void note_return(struct vault_client *client, struct returned *returned, uint32_t message)
+{
+    if (returned->claims && returned->message != message) {
+        give_back(client, returned);
+        returned->claims = 0;
+    }
+    returned->message = message;
+    returned->claims++;
+}
+
 static void take_signed(struct vault_client *client, const struct door_message *message)
 {
     struct pending_list answered = {0};
+    struct returned returned = {0};
     struct b_signed from;
     for (size_t i = 0; i < message->head.count; i++) {
         memcpy(&from, &message->items[i * sizeof from], sizeof from);
@@ -199,11 +277,12 @@ static void take_signed(struct vault_client *client, const struct door_message *
             log_error("the vault answered what was not asked");
             continue;
         }
+        note_return(client, &returned, client->message_of[index_of(from.id)]);
         set_answer(client, row, &from);
         pending_list_add(&answered, row);
     }
     test_point_pass(TEST_POINT_SIGNED);
-    window_give(client, answered.count);
+    give_back(client, &returned);
     front_link_answer(client->link, &answered);
 }
 
@@ -228,6 +307,9 @@ static cc_err receive(struct vault_client *client)
     case B_ANSWER:
         take_answers(client->incoming);
         return CC_OK;
+    case B_COUNTS:
+        take_counts(client, client->incoming);
+        return CC_OK;
     }
     return CC_FAIL(PROTOCOL, "an answer to no question");
 }
@@ -246,7 +328,9 @@ static void *receiver_thread(void *argument)
         log_error("the door to the vault failed", KV_ERR(err));
     (void)shutdown(client->fd, SHUT_RDWR);
     struct pending_list left = pending_vault_gone(client->table);
-    window_give(client, left.count);
+    for (struct pending *row = left.head; row; row = row->next)
+        give_back(client, &(struct returned){
+                              client->message_of[index_of(pending_id(client->table, row))], 1});
     answer_with(client, &left, ERROR_DOOR_CLOSED);
     return NULL;
 }
@@ -271,9 +355,8 @@ vault_client_remove(struct vault_client *client, const struct registry_key *keys
 static void release(struct vault_client *client)
 {
     pending_queue_release(&client->waiting);
-    (void)pthread_cond_destroy(&client->window_moved);
-    (void)pthread_mutex_destroy(&client->window_lock);
-    cc_free(client->outgoing);
+    (void)pthread_mutex_destroy(&client->room_lock);
+    vault_window_release(&client->window);
     cc_free(client->incoming);
     cc_free(client);
 }
@@ -289,17 +372,17 @@ CC_ERR vault_client_start(int fd,
     if (!client)
         return CC_FAIL(NO_MEMORY, NULL);
     pending_queue_init(&client->waiting);
-    cc_assert(pthread_mutex_init(&client->window_lock, NULL) == 0);
-    cc_assert(pthread_cond_init(&client->window_moved, NULL) == 0);
+    vault_window_init(&client->window, vault_threads);
+    cc_assert(pthread_mutex_init(&client->room_lock, NULL) == 0);
+    set_room(client);
     client->fd = fd;
     client->life = life;
-    client->threads = (uint32_t)u64_max(1, u64_min(vault_threads, THREADS_MAX));
     client->table = table;
     client->link = link;
-    client->outgoing = cc_alloc_array(window_of(client), sizeof *client->outgoing);
+    client->uncounted = true; /* which engine signs is asked at once */
     client->incoming = cc_alloc(sizeof *client->incoming);
     atomic_init(&client->up, true);
-    if (!client->outgoing || !client->incoming) {
+    if (!client->incoming) {
         release(client);
         return CC_FAIL(NO_MEMORY, NULL);
     }

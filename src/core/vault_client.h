@@ -1,10 +1,10 @@
 /* core/vault_client.h - the core's end of door B while it serves.
  *
- * WHAT      A sender that turns all that waits into messages (one for each vault thread, where there is enough), and a
- *           receiver that finds the request of each answer.
+ * WHAT      A sender that turns what waits into messages (core/vault_window.h: how large, how many), and a receiver
+ *           that finds the request of each answer. Once a second, if anything was signed, it asks for the vault's counts.
  * PROMISE   Nothing is released whose root is not the one computed here. The vault gone: every request that is with it,
- *           and each later one, is answered DOOR_CLOSED. Each row is answered exactly once. Only a window of claims is
- *           with the vault at a time, so that a block overtakes what waits here.
+ *           and each later one, is answered DOOR_CLOSED. Each row is answered exactly once. Others than blocks wait
+ *           here until a thread of the vault is free for them; a block goes at once, in a message of its own.
  * THREADS   Own sender and receiver; sign() and remove() from any.
  * OWNERSHIP Borrows descriptor, table and link; owns the rows given to it until they are answered.
  * ERRORS    DOOR_CLOSED.

@@ -4,9 +4,6 @@
 
 #include "base/log.h"
 
-#include "secret/wipe.h"
-#include "vault/sign.h"
-
 _Static_assert(DOOR_FIT(sizeof(struct b_key)) <= DOOR_FIT(sizeof(struct b_answer)), "answers fit");
 _Static_assert(sizeof(struct b_key_list) <= DOOR_PACKET_MAX - sizeof(struct door_head),
                "a list fits");
@@ -95,6 +92,7 @@ refuse_batch(const struct b_sign *requests, uint32_t count, cc_err err, struct b
 }
 
 static void do_sign(struct vault *v,
+                    struct sign_work *work,
                     const _Atomic bool *greeted,
                     const struct b_sign *requests,
                     uint32_t count,
@@ -109,8 +107,8 @@ static void do_sign(struct vault *v,
         refuse_batch(requests, count, CC_FAIL(IDENTITY, "no history was proved in this life"), a);
         return;
     }
-    sign_batch(v->keys, requests, count, a);
-    wipe_stack();
+    sign_batch(work, v->keys, requests, count, a);
+    engine_watch(v->engine);
     /* The core has let these pass: either it was replaced, or its history has lost records. */
     uint64_t refused = 0;
     for (uint32_t i = 0; i < count; i++)
@@ -144,6 +142,13 @@ static void do_remove(struct vault *v,
     }
 }
 
+static void do_count(struct vault *v, const struct b_count *request, struct door_message *answer)
+{
+    struct b_counts *a = answer_init(answer, B_COUNTS, sizeof *a, 1);
+    a->id = request->id;
+    engine_count(v->engine, a);
+}
+
 static void do_seal(struct vault *v, const struct b_seal *request, struct door_message *answer)
 {
     vault_seal(v);
@@ -152,6 +157,7 @@ static void do_seal(struct vault *v, const struct b_seal *request, struct door_m
 }
 
 void core_door_answer(struct vault *vault,
+                      struct sign_work *work,
                       _Atomic bool *greeted,
                       const struct door_message *message,
                       struct door_message *ret_answer)
@@ -172,7 +178,7 @@ void core_door_answer(struct vault *vault,
         do_digest(vault, items, ret_answer);
         return;
     case B_SIGN:
-        do_sign(vault, greeted, items, count, ret_answer);
+        do_sign(vault, work, greeted, items, count, ret_answer);
         return;
     case B_KEYS:
         do_keys(vault, items, ret_answer);
@@ -183,11 +189,15 @@ void core_door_answer(struct vault *vault,
     case B_SEAL:
         do_seal(vault, items, ret_answer);
         return;
+    case B_COUNT:
+        do_count(vault, items, ret_answer);
+        return;
     case B_ANSWER:
     case B_CHAMBER:
     case B_PROOF:
     case B_SIGNED:
     case B_KEY_LIST:
+    case B_COUNTS:
         break;
     }
     /* door_check() lets only the core's types pass. */

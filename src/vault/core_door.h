@@ -12,12 +12,14 @@
 #define VAULT_CORE_DOOR_H
 
 #include "vault/inside.h"
+#include "vault/sign.h"
 #include "wire/door_b.h"
 
-/* `greeted` belongs to this life of the core: set by its B_HELLO. `message` has passed door_check() with
- * door_b_to_vault; the answer's head lacks version and life, which door_send() adds.
+/* `greeted` belongs to this life of the core: set by its B_HELLO. `work` to this thread. `message` has passed
+ * door_check() with door_b_to_vault; the answer's head lacks version and life, which door_send() adds.
  */
 void core_door_answer(struct vault *vault,
+                      struct sign_work *work,
                       _Atomic bool *greeted,
                       const struct door_message *message,
                       struct door_message *ret_answer);

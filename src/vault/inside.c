@@ -2,9 +2,12 @@
 
 #include "base/num.h"
 
-CC_ERR vault_open(uint64_t expected_keys, size_t keystore_memory, struct vault *ret_vault)
+CC_ERR vault_open(uint64_t expected_keys,
+                  size_t keystore_memory,
+                  struct engine *engine,
+                  struct vault *ret_vault)
 {
-    *ret_vault = (struct vault){.arena = NULL};
+    *ret_vault = (struct vault){.engine = engine};
     if (expected_keys > VAULT_KEYS_MAX)
         return CC_FAIL(LIMIT, "more keys are expected than one vault holds");
     keystore_gate_init(&ret_vault->gate, keystore_memory);

@@ -3,7 +3,7 @@
  * WHAT      The arena and all that lives in it, and the budget of keystore decryption.
  * PROMISE   Once sealed, sealed for this life.
  * THREADS   Each part has its own lock; see its header. Order: chamber.lock or table.lock, entry.lock, arena.lock.
- * OWNERSHIP vault_close() wipes and frees everything; no thread may use it any more.
+ * OWNERSHIP vault_close() wipes and frees everything but the engine; no thread may use it any more.
  * ERRORS    MEMLOCK, NO_MEMORY, LIMIT.
  * SECRETS   All: docs/secrets.md.
  */
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "vault/chamber.h"
+#include "vault/engine.h"
 #include "vault/key_table.h"
 #include "vault/keystore.h"
 
@@ -28,11 +29,15 @@ struct vault {
     struct arena *arena;
     struct key_table *keys;
     struct chamber *chamber;
+    struct engine *engine; /* borrowed */
     struct keystore_gate gate;
     _Atomic bool sealed;
 };
 
-CC_ERR vault_open(uint64_t expected_keys, size_t keystore_memory, struct vault *ret_vault);
+CC_ERR vault_open(uint64_t expected_keys,
+                  size_t keystore_memory,
+                  struct engine *engine,
+                  struct vault *ret_vault);
 void vault_close(struct vault *vault);
 void vault_seal(struct vault *vault);
 

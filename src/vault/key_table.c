@@ -1,6 +1,7 @@
 #include "vault/key_table.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -9,18 +10,22 @@
 #include "crypto/random.h"
 
 struct entry {
-    pthread_mutex_t lock; /* guards all below but pubkey, which never changes */
+    pthread_mutex_t lock; /* guards all below but pubkey, which never changes, and keep_on_blst */
     struct eth_pubkey pubkey;
+    atomic_bool keep_on_blst;
+    bool leaving; /* stale already, and wiped when nobody holds it any more */
     uint32_t generation;
+    uint32_t holders;
     struct secret *secret; /* NULL: not loaded now */
     struct floor floor;
 };
 
 struct key_table {
-    pthread_mutex_t lock; /* guards count, index, sealed and the pointers in entries */
+    pthread_mutex_t lock;  /* guards index, sealed and loaded; who adds or removes has it */
+    pthread_cond_t let_go; /* of the one entry that is leaving: its lock goes with it */
     struct arena *arena;
     uint32_t max;
-    uint32_t count; /* entries ever made */
+    _Atomic uint32_t count; /* entries ever made: what is below it is never changed again */
     uint32_t loaded;
     bool sealed;
     bool floors_dropped; /* constant while threads use the table */
@@ -53,6 +58,7 @@ CC_ERR key_table_new(struct arena *arena, uint32_t max_keys, struct key_table **
     t->max = max_keys;
     t->index_mask = size - 1;
     cc_assert(pthread_mutex_init(&t->lock, NULL) == 0);
+    cc_assert(pthread_cond_init(&t->let_go, NULL) == 0);
     t->entries = cc_alloc_array(max_keys, sizeof *t->entries);
     t->index = cc_alloc_array(size, sizeof *t->index);
     cc_err err = t->entries && t->index ? random_bytes(&t->seed, sizeof t->seed)
@@ -77,6 +83,7 @@ void key_table_free(struct key_table *table)
         (void)pthread_mutex_destroy(&e->lock);
         cc_free(e);
     }
+    (void)pthread_cond_destroy(&table->let_go);
     (void)pthread_mutex_destroy(&table->lock);
     cc_free(table->entries);
     cc_free(table->index);
@@ -108,16 +115,18 @@ static cc_err entry_of(struct key_table *t, const struct eth_pubkey *pubkey, uin
         *ret_number = *place - 1;
         return CC_OK;
     }
-    if (t->count == t->max)
+    const uint32_t number = t->count;
+    if (number == t->max)
         return CC_FAIL(LIMIT, "the key table is full");
     struct entry *e = cc_alloc(sizeof *e);
     if (!e)
         return CC_FAIL(NO_MEMORY, "key table entry");
     cc_assert(pthread_mutex_init(&e->lock, NULL) == 0);
     e->pubkey = *pubkey;
-    t->entries[t->count] = e;
-    *ret_number = t->count;
-    *place = ++t->count;
+    t->entries[number] = e;
+    atomic_store_explicit(&t->count, number + 1, memory_order_release);
+    *ret_number = number;
+    *place = number + 1;
     return CC_OK;
 }
 
@@ -171,26 +180,35 @@ CC_ERR key_table_find(struct key_table *table,
     return found ? CC_OK : CC_FAIL(KEY_UNKNOWN, "this key is not loaded");
 }
 
-/* The entry with its lock held, or NULL for a stale handle. Entries never go away, so table.lock need not stay held. */
+static bool is_named_by(const struct entry *e, struct key_handle handle)
+{
+    return e->secret && !e->leaving && e->generation == handle.generation;
+}
+
+/* The entry with its lock held, or NULL for a stale handle. Entries never go away and what lies below count never changes:
+ * no need for table.lock, which a removal keeps while it waits.
+ */
 static struct entry *entry_lock(struct key_table *t, struct key_handle handle)
 {
-    lock(&t->lock);
-    struct entry *e = handle.index < t->count ? t->entries[handle.index] : NULL;
-    unlock(&t->lock);
-    if (!e)
+    if (handle.index >= atomic_load_explicit(&t->count, memory_order_acquire))
         return NULL;
+    struct entry *e = t->entries[handle.index];
     lock(&e->lock);
-    if (e->secret && e->generation == handle.generation)
+    if (is_named_by(e, handle))
         return e;
     unlock(&e->lock);
     return NULL;
 }
 
-/* The caller holds both locks. */
+/* The caller holds both locks; the entry's is open while others still sign with the key. */
 static void entry_unload(struct key_table *t, struct entry *e)
 {
+    e->leaving = true;
+    while (e->holders)
+        cc_assert(pthread_cond_wait(&t->let_go, &e->lock) == 0);
     arena_release(t->arena, e->secret);
     e->secret = NULL;
+    e->leaving = false;
     e->generation++;
     t->loaded--;
 }
@@ -202,7 +220,7 @@ CC_ERR key_table_remove(struct key_table *table, struct key_handle handle)
     if (handle.index < table->count) {
         struct entry *e = table->entries[handle.index];
         lock(&e->lock);
-        done = e->secret && e->generation == handle.generation;
+        done = is_named_by(e, handle);
         if (done)
             entry_unload(table, e);
         unlock(&e->lock);
@@ -259,41 +277,58 @@ void key_table_drop_floors(struct key_table *table)
     table->floors_dropped = true;
 }
 
+static struct slash_verdict
+ask_floor(struct key_table *t, struct entry *e, const struct key_claim *claim)
+{
+    if (!t->floors_dropped && claim->block)
+        return floor_admit_block(&e->floor, &t->floor_secret, claim->block);
+    if (!t->floors_dropped && claim->attestation)
+        return floor_admit_attestation(&e->floor, &t->floor_secret, claim->attestation);
+    return (struct slash_verdict){.rule = SLASH_SAFE};
+}
+
+/* The caller holds the entry's lock. */
+static struct key_hold hold(struct entry *e)
+{
+    e->holders++;
+    return (struct key_hold){
+        .secret = (const struct bls_secret *)(const void *)secret_borrow(e->secret),
+        .pubkey = &e->pubkey,
+        .keep_on_blst = &e->keep_on_blst,
+        .entry = e,
+    };
+}
+
 CC_ERR key_table_admit(struct key_table *table,
                        struct key_handle handle,
                        const struct eth_pubkey *pubkey,
                        const struct key_claim *claim,
-                       struct slash_verdict *ret_verdict)
+                       struct slash_verdict *ret_verdict,
+                       struct key_hold *ret_hold)
 {
-    struct slash_verdict verdict = {.rule = SLASH_SAFE};
+    cc_err err = CC_OK;
     struct entry *e = entry_lock(table, handle);
     if (!e)
         return CC_FAIL(KEY_UNKNOWN, "a stale handle");
-    bool same = same_key(&e->pubkey, pubkey);
-    if (table->floors_dropped)
-        verdict.rule = SLASH_SAFE;
-    else if (same && claim->block)
-        verdict = floor_admit_block(&e->floor, &table->floor_secret, claim->block);
-    else if (same && claim->attestation)
-        verdict = floor_admit_attestation(&e->floor, &table->floor_secret, claim->attestation);
+    if (!same_key(&e->pubkey, pubkey)) {
+        err = CC_FAIL(KEY_UNKNOWN, "another key's handle");
+    } else {
+        *ret_verdict = ask_floor(table, e, claim);
+        if (slash_may_sign(ret_verdict->rule))
+            *ret_hold = hold(e);
+        else
+            err = CC_FAIL(SLASHABLE, "the vault's own floor");
+    }
     unlock(&e->lock);
-    *ret_verdict = verdict;
-    if (!same)
-        return CC_FAIL(KEY_UNKNOWN, "another key's handle");
-    return slash_may_sign(verdict.rule) ? CC_OK : CC_FAIL(SLASHABLE, "the vault's own floor");
+    return err;
 }
 
-CC_ERR key_table_sign(struct key_table *table,
-                      struct key_handle handle,
-                      const struct bls_hash *hash,
-                      struct eth_signature *ret_signature)
+void key_table_let_go(struct key_table *table, const struct key_hold *held)
 {
-    struct entry *e = entry_lock(table, handle);
-    if (!e)
-        return CC_FAIL(KEY_UNKNOWN, "removed since it was admitted");
-    const struct bls_secret *secret =
-        (const struct bls_secret *)(const void *)secret_borrow(e->secret);
-    bls_sign(secret, hash, ret_signature->bytes);
+    struct entry *e = held->entry;
+    lock(&e->lock);
+    cc_assert(e->holders > 0);
+    if (--e->holders == 0 && e->leaving)
+        cc_assert(pthread_cond_signal(&table->let_go) == 0);
     unlock(&e->lock);
-    return CC_OK;
 }

@@ -3,17 +3,21 @@
  * WHAT      One entry per public key that was ever loaded in this life: a slot of the arena while the key is loaded,
  *           and its floor for good. Found by handle (index, generation) or by public key.
  * PROMISE   A handle names one loading of one key: after a removal it is stale and finds nothing. A floor outlives the
- *           removal of its key: loading it again does not forget what was signed. No function gives a secret out.
- * THREADS   Any. Locks, in this order: table.lock (a leaf for look-ups, held for pointers only), entry.lock (floor,
- *           generation and secret of one key, also while it signs: so a key is never wiped under a signature),
- *           arena.lock. None is held over I/O.
- * OWNERSHIP Entries live until key_table_free(), which wipes every secret. The arena is borrowed.
+ *           removal of its key: loading it again does not forget what was signed. A secret is lent for one batch, to
+ *           who was admitted with it, and never wiped under a signature: removal and seal wait for who holds it.
+ * THREADS   Any. Locks, in this order: table.lock (of who adds, removes or lists; kept while a removal waits, so nobody
+ *           who holds a key may ask for it), entry.lock (floor, generation, holders and secret of one key, for
+ *           nanoseconds: no signature is made under it), arena.lock. None is held over I/O. Admitting takes no
+ *           table.lock. A thread may hold any number of keys, and one several times.
+ * OWNERSHIP Entries live until key_table_free(), which wipes every secret; nobody may hold one then. What
+ *           key_table_admit() lends goes back by key_table_let_go(). The arena is borrowed.
  * ERRORS    KEY_UNKNOWN (no such key, a stale handle, another key's handle), SLASHABLE, SEALED, LIMIT, NO_MEMORY.
  * SECRETS   Slots of the arena; see docs/secrets.md.
  */
 #ifndef VAULT_KEY_TABLE_H
 #define VAULT_KEY_TABLE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "crypto/bls.h"
@@ -53,8 +57,19 @@ uint32_t key_table_list(struct key_table *table,
                         uint32_t max,
                         uint32_t *ret_next);
 
-/* Asks the key's floor; SLASHABLE fills *ret_verdict. `block` or `attestation` is NULL, or both for a message that
- * can't be slashed for: then only handle and public key are checked.
+struct entry;
+
+/* A key lent for one batch. */
+struct key_hold {
+    const struct bls_secret *secret;
+    const struct eth_pubkey *pubkey;
+    atomic_bool *keep_on_blst; /* of the key, for good: its removal does not forget it */
+    /* private */
+    struct entry *entry;
+};
+
+/* Asks the key's floor and, where it may be signed, lends the key; SLASHABLE fills *ret_verdict. `block` or `attestation` is
+ * NULL, or both for a message that can't be slashed for: then only handle and public key are checked.
  */
 struct key_claim {
     const struct slash_block *block;
@@ -64,11 +79,9 @@ CC_ERR key_table_admit(struct key_table *table,
                        struct key_handle handle,
                        const struct eth_pubkey *pubkey,
                        const struct key_claim *claim,
-                       struct slash_verdict *ret_verdict);
-/* Signs what was admitted. */
-CC_ERR key_table_sign(struct key_table *table,
-                      struct key_handle handle,
-                      const struct bls_hash *hash,
-                      struct eth_signature *ret_signature);
+                       struct slash_verdict *ret_verdict,
+                       struct key_hold *ret_hold);
+/* Gives back what was lent: the secret must not be used after it. */
+void key_table_let_go(struct key_table *table, const struct key_hold *held);
 
 #endif

@@ -1,9 +1,41 @@
 #include "vault/sign.h"
 
+#include "base/alloc.h"
+
 #include "eth/signing_root.h"
 
-_Static_assert(SIGN_BATCH_MAX <= DOOR_FIT(sizeof(struct b_signed)),
-               "a batch's answer is one message");
+/* No secret: what lies here only points at keys. */
+struct sign_work {
+    struct batch_work *batch;
+    struct batch_item items[B_SIGN_MAX]; /* what is signed, the first `count` */
+    struct key_hold holds[B_SIGN_MAX];   /* of each item */
+    struct b_signed *answers[B_SIGN_MAX];
+    size_t count;
+};
+
+CC_ERR sign_work_new(struct batch_signer *signer, struct sign_work **ret_work)
+{
+    struct sign_work *work = cc_alloc(sizeof *work);
+    if (!work)
+        return CC_FAIL(NO_MEMORY, "a batch");
+    cc_err err = batch_work_new(signer, &work->batch);
+    if (err.code) {
+        sign_work_free(work);
+        return err;
+    }
+    *ret_work = work;
+    return CC_OK;
+}
+
+void sign_work_free(struct sign_work *work)
+{
+    if (!work)
+        return;
+    batch_work_free(work->batch);
+    cc_free(work);
+}
+
+/* --- roots ------------------------------------------------------------------------------------------- */
 
 /* consensus-specs phase0: DOMAIN_BEACON_PROPOSER, DOMAIN_BEACON_ATTESTER. */
 static const uint8_t domain_proposer[4] = {0, 0, 0, 0};
@@ -71,12 +103,44 @@ static cc_err root_of(const struct b_sign *r, struct admission *a, struct signin
     return CC_OK;
 }
 
-static cc_err admit(struct key_table *keys, const struct b_sign *r, struct b_signed *answer)
+/* A slot's duties ask for one root many times: what is equal in all that goes into it has the root of the one before. */
+static bool same_message(const struct b_sign *a, const struct b_sign *b)
 {
-    struct admission a = {.claim = {NULL, NULL}};
+    return a->claim == b->claim &&
+           span_equal(span_of(&a->version, sizeof a->version),
+                      span_of(&b->version, sizeof b->version)) &&
+           span_equal(span_of(&a->genesis_validators_root, sizeof a->genesis_validators_root),
+                      span_of(&b->genesis_validators_root, sizeof b->genesis_validators_root)) &&
+           span_equal(span_of(&a->body, sizeof a->body), span_of(&b->body, sizeof b->body));
+}
+
+/* --- the batch --------------------------------------------------------------------------------------- */
+
+static void add_item(struct sign_work *work, const struct b_sign *request, struct b_signed *answer)
+{
+    const struct key_hold *held = &work->holds[work->count];
+    work->items[work->count] = (struct batch_item){
+        .secret = held->secret,
+        .root = answer->root.bytes,
+        .slot_public = held->pubkey->bytes,
+        .claim_public = request->pubkey.bytes,
+        .keep_on_blst = held->keep_on_blst,
+        .ret_signature = answer->signature.bytes,
+    };
+    work->answers[work->count++] = answer;
+}
+
+static cc_err admit(struct sign_work *work,
+                    struct key_table *keys,
+                    const struct b_sign *r,
+                    const struct admission *a,
+                    struct b_signed *answer)
+{
     struct slash_verdict verdict = {.rule = SLASH_SAFE};
-    CC_TRY(root_of(r, &a, &answer->root));
-    cc_err err = key_table_admit(keys, r->key, &r->pubkey, &a.claim, &verdict);
+    cc_err err =
+        key_table_admit(keys, r->key, &r->pubkey, &a->claim, &verdict, &work->holds[work->count]);
+    if (!err.code)
+        add_item(work, r, answer);
     if (error_is(err, ERROR_SLASHABLE)) {
         answer->earlier_slot = verdict.earlier_slot;
         answer->earlier_source = verdict.earlier_source;
@@ -85,45 +149,36 @@ static cc_err admit(struct key_table *keys, const struct b_sign *r, struct b_sig
     return err;
 }
 
-static bool same_root(const struct signing_root *a, const struct signing_root *b)
+static void sign_admitted(struct sign_work *work, struct key_table *keys)
 {
-    return span_equal(span_of(a, sizeof *a), span_of(b, sizeof *b));
-}
-
-/* Signs request `first` and all later ones of the same root, with one hash. */
-static void sign_group(struct key_table *keys,
-                       const struct b_sign *requests,
-                       size_t n,
-                       size_t first,
-                       struct b_signed *answers,
-                       bool *done)
-{
-    struct bls_hash hash;
-    bls_hash(answers[first].root.bytes, &hash);
-    for (size_t i = first; i < n; i++) {
-        if (done[i] || !same_root(&answers[i].root, &answers[first].root))
-            continue;
-        cc_err err = key_table_sign(keys, requests[i].key, &hash, &answers[i].signature);
-        answers[i].error = (uint32_t)err.code;
-        done[i] = true;
+    batch_sign(work->batch, work->items, work->count);
+    for (size_t i = 0; i < work->count; i++) {
+        work->answers[i]->error = work->items[i].error;
+        key_table_let_go(keys, &work->holds[i]);
     }
 }
 
-void sign_batch(struct key_table *keys,
+void sign_batch(struct sign_work *work,
+                struct key_table *keys,
                 const struct b_sign *requests,
                 size_t n,
                 struct b_signed *ret_answers)
 {
-    bool done[SIGN_BATCH_MAX] = {false};
-    cc_assert(n <= SIGN_BATCH_MAX);
+    struct admission admission;
+    struct signing_root root;
+    cc_err has_root = CC_OK;
+    cc_assert(n <= B_SIGN_MAX);
+    work->count = 0;
     for (size_t i = 0; i < n; i++) {
-        ret_answers[i] = (struct b_signed){.id = requests[i].id};
-        cc_err err = admit(keys, &requests[i], &ret_answers[i]);
+        const struct b_sign *r = &requests[i];
+        if (i == 0 || !same_message(r, &requests[i - 1])) {
+            admission = (struct admission){.claim = {NULL, NULL}};
+            root = (struct signing_root){{0}};
+            has_root = root_of(r, &admission, &root);
+        }
+        ret_answers[i] = (struct b_signed){.id = r->id, .root = root};
+        cc_err err = has_root.code ? has_root : admit(work, keys, r, &admission, &ret_answers[i]);
         ret_answers[i].error = (uint32_t)err.code;
-        done[i] = err.code != 0;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (!done[i])
-            sign_group(keys, requests, n, i, ret_answers, done);
-    }
+    sign_admitted(work, keys);
 }

@@ -22,6 +22,7 @@ struct thread {
     bool opener;
     struct door_message *in;  /* an opener's lies in a locked region */
     struct door_message *out; /* answers hold no secret */
+    struct sign_work *work;   /* a signer's */
 };
 
 struct threads {
@@ -77,7 +78,7 @@ static cc_err send_answer(struct thread *self, const struct port_door *door, enu
 static cc_err serve_core(struct thread *self, struct port_door *door)
 {
     CC_TRY(door_receive(door->fd, door->life, door_b_to_vault, self->in));
-    core_door_answer(self->all->plan.vault, &door->greeted, self->in, self->out);
+    core_door_answer(self->all->plan.vault, self->work, &door->greeted, self->in, self->out);
     return send_answer(self, door, ROOM_CORE);
 }
 
@@ -122,10 +123,12 @@ static cc_err thread_init(struct thread *self, struct threads *all, bool opener)
     self->all = all;
     self->opener = opener;
     self->out = cc_alloc(sizeof *self->out);
-    if (opener)
+    if (opener) {
         CC_TRY(secret_map(sizeof *self->in, &in));
-    else
+    } else {
+        CC_TRY(sign_work_new(engine_signer(all->plan.engine), &self->work));
         in = cc_alloc(sizeof *self->in);
+    }
     self->in = in;
     return self->in && self->out ? CC_OK : CC_FAIL(NO_MEMORY, "a thread's messages");
 }
@@ -188,6 +191,7 @@ static void thread_end(struct thread *self)
     else
         cc_free(self->in);
     cc_free(self->out);
+    sign_work_free(self->work);
 }
 
 void threads_stop(struct threads *threads)

@@ -5,9 +5,9 @@
  *           A message that is malformed ends its door and nothing else. A peer that does not read is reported to the
  *           supervisor and its door ended.
  * THREADS   Started and stopped by the main thread.
- * OWNERSHIP Borrows the vault and the control line until threads_stop().
+ * OWNERSHIP Borrows the vault, the engine and the control line until threads_stop().
  * ERRORS    SYSTEM, NO_MEMORY, MEMLOCK.
- * SECRETS   Messages of the key door lie in locked regions and are wiped after each.
+ * SECRETS   Messages of the key door lie in locked regions and are wiped after each; a signer's batch, crypto/batch.h.
  */
 #ifndef VAULT_THREADS_H
 #define VAULT_THREADS_H
@@ -21,10 +21,11 @@ struct threads_plan {
     uint32_t signers;
     uint32_t openers; /* of keystores */
     int control_fd;
+    struct engine *engine;
     struct vault *vault;
 };
 
-/* Takes the locked memory that the openers need; call it before vault_open() takes the rest. */
+/* Takes the locked memory that signers and openers need; call it before vault_open() takes the rest. */
 CC_ERR threads_new(const struct threads_plan *plan, struct threads **ret_threads);
 CC_ERR threads_start(struct threads *threads);
 /* The ports to put doors B and key doors into. */

@@ -23,6 +23,7 @@
 #include "crypto/kdf.h"
 #include "crypto/self_test.h"
 #include "secret/harden.h"
+#include "vault/sign.h"
 #include "vault/threads.h"
 
 enum {
@@ -43,7 +44,8 @@ static size_t keystore_memory(void)
     return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : KDF_SCRYPT_MEMORY_MAX;
 }
 
-static struct threads_plan plan_of(const struct room_context *room, struct vault *vault)
+static struct threads_plan
+plan_of(const struct room_context *room, struct engine *engine, struct vault *vault)
 {
     uint64_t signers = room->config->signing.concurrency;
     /* One per processor, which raw keys need; what scrypt may take at a time is the gate's matter. */
@@ -53,6 +55,7 @@ static struct threads_plan plan_of(const struct room_context *room, struct vault
         .signers = (uint32_t)u64_min(signers ? signers : processors(), THREADS_MAX),
         .openers = (uint32_t)u64_min(u64_max(openers, 1), THREADS_MAX),
         .control_fd = room->control_fd,
+        .engine = engine,
         .vault = vault,
     };
 }
@@ -152,24 +155,40 @@ static bool promises_nothing(const struct anti_slashing_config *config)
     return true;
 }
 
-CC_ERR vault_main(const struct room_context *room)
+static size_t locked_memory(const struct threads_plan *plan)
+{
+    return VAULT_LOCKED_MAX + plan->signers * (size_t)SIGN_WORK_LOCKED_MAX +
+           plan->openers * sizeof(struct door_message) * 2;
+}
+
+static cc_err open_and_run(const struct room_context *room, struct engine *engine)
 {
     struct vault vault;
     struct threads *threads = NULL;
-    CC_TRY(crypto_self_test());
-    const struct threads_plan plan = plan_of(room, &vault);
-    harden_raise_memlock(VAULT_LOCKED_MAX + (size_t)plan.openers * sizeof(struct door_message) * 2);
+    const struct threads_plan plan = plan_of(room, engine, &vault);
+    harden_raise_memlock(locked_memory(&plan));
     CC_TRY(threads_new(&plan, &threads));
-    cc_err err = vault_open(room->config->key_sources.expected_keys, keystore_memory(), &vault);
-    if (!err.code) {
-        if (promises_nothing(&room->config->anti_slashing))
-            key_table_drop_floors(vault.keys);
-        err = run(room, &vault, threads);
-        /* No thread may use what is wiped. */
+    cc_err err =
+        vault_open(room->config->key_sources.expected_keys, keystore_memory(), engine, &vault);
+    if (err.code) {
         threads_stop(threads);
-        vault_close(&vault);
         return err;
     }
+    if (promises_nothing(&room->config->anti_slashing))
+        key_table_drop_floors(vault.keys);
+    err = run(room, &vault, threads);
+    /* No thread may use what is wiped. */
     threads_stop(threads);
+    vault_close(&vault);
+    return err;
+}
+
+CC_ERR vault_main(const struct room_context *room)
+{
+    struct engine *engine = NULL;
+    CC_TRY(crypto_self_test());
+    CC_TRY(engine_new(room->config->signing.engine, &engine));
+    cc_err err = open_and_run(room, engine);
+    engine_free(engine);
     return err;
 }

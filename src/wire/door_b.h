@@ -23,12 +23,14 @@ enum door_b_type {
     B_KEYS = 0x36,   /* struct b_keys: lists the table; answered by B_KEY_LIST */
     B_REMOVE = 0x37, /* struct b_key */
     B_SEAL = 0x38,   /* struct b_seal: wipes every key; latched for this life */
+    B_COUNT = 0x39,  /* struct b_count: what the signer counted; answered by B_COUNTS */
     /* vault to core */
     B_ANSWER = 0x41,   /* struct b_answer */
     B_CHAMBER = 0x42,  /* struct b_chamber */
     B_PROOF = 0x43,    /* struct b_proof */
     B_SIGNED = 0x44,   /* struct b_signed */
     B_KEY_LIST = 0x45, /* struct b_key_list */
+    B_COUNTS = 0x46,   /* struct b_counts */
 };
 
 struct key_handle {
@@ -104,6 +106,12 @@ struct b_sign {
     } body;
 };
 
+/* What the signer takes at once (crypto/batch.h). */
+enum {
+    B_SIGN_MAX = 256
+};
+_Static_assert(B_SIGN_MAX <= DOOR_FIT(sizeof(struct b_sign)), "a batch is one message");
+
 struct b_signed {
     uint64_t id;
     uint32_t error; /* SLASHABLE: the vault's own floor; KEY_UNKNOWN: stale handle */
@@ -114,6 +122,8 @@ struct b_signed {
     struct signing_root root;
     struct eth_signature signature;
 };
+
+_Static_assert(B_SIGN_MAX <= DOOR_FIT(sizeof(struct b_signed)), "and so is its answer");
 
 struct b_keys {
     uint64_t id;
@@ -128,6 +138,27 @@ struct b_key {
 
 struct b_seal {
     uint64_t id;
+};
+
+struct b_count {
+    uint64_t id;
+};
+
+enum {
+    B_ENGINES = 4 /* enum signing_engine (config/config.h) */
+};
+
+/* The vault has no metrics of its own: the core asks and adds up. */
+struct b_counts {
+    uint64_t id;
+    uint32_t engine;           /* enum signing_engine: what is in use, so never SIGNING_AUTO */
+    uint32_t self_test_failed; /* 1: an engine was left out because of it */
+    /* since the last answer */
+    uint64_t signatures[B_ENGINES]; /* by engine */
+    uint64_t hash_hits;
+    uint64_t hash_misses;
+    uint64_t flagged;
+    uint64_t failed_checks;
 };
 
 struct b_answer {

@@ -22,13 +22,25 @@ const struct door_type door_a_to_front[] = {
     ONE(A_RELOAD, a_reload), ONE(A_HIGH_WATERMARK, a_high_watermark), END,
 };
 const struct door_type door_b_to_vault[] = {
-    ONE(B_CREATE, b_create), ONE(B_OPEN, b_chamber), ONE(B_HELLO, b_hello),
-    ONE(B_DIGEST, b_digest), ROW(B_SIGN, b_sign),    ONE(B_KEYS, b_keys),
-    ROW(B_REMOVE, b_key),    ONE(B_SEAL, b_seal),    END,
+    ONE(B_CREATE, b_create),
+    ONE(B_OPEN, b_chamber),
+    ONE(B_HELLO, b_hello),
+    ONE(B_DIGEST, b_digest),
+    {B_SIGN, sizeof(struct b_sign), B_SIGN_MAX},
+    ONE(B_KEYS, b_keys),
+    ROW(B_REMOVE, b_key),
+    ONE(B_SEAL, b_seal),
+    ONE(B_COUNT, b_count),
+    END,
 };
 const struct door_type door_b_to_core[] = {
-    ROW(B_ANSWER, b_answer), ONE(B_CHAMBER, b_chamber),   ONE(B_PROOF, b_proof),
-    ROW(B_SIGNED, b_signed), ONE(B_KEY_LIST, b_key_list), END,
+    ROW(B_ANSWER, b_answer),
+    ONE(B_CHAMBER, b_chamber),
+    ONE(B_PROOF, b_proof),
+    {B_SIGNED, sizeof(struct b_signed), B_SIGN_MAX},
+    ONE(B_KEY_LIST, b_key_list),
+    ONE(B_COUNTS, b_counts),
+    END,
 };
 const struct door_type door_key_to_vault[] = {
     /* One message of results answers it: no more items than results fit. */

@@ -8,11 +8,13 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/metric.h"
 
 #include "core/front_link.h"
 #include "core/pending.h"
 #include "core/report.h"
 #include "core/vault_client.h"
+#include "core/vault_window.h"
 #include "core/writer.h"
 #include "slash/store.h"
 #include "support/test.h"
@@ -20,7 +22,8 @@
 
 enum {
     LIFE = 3,
-    THREADS = 2
+    THREADS = 2,
+    WINDOW = 2 * (WINDOW_BLOCK_WAIT_NS / WINDOW_CLAIM_NS) /* before anything is measured */
 };
 
 /* --- a history that does as it is told ------------------------------------------------------------------------- */
@@ -279,13 +282,39 @@ static size_t asked_count;
 static size_t message_sizes[64];
 static size_t message_count;
 
+/* The question for its counts, which comes once a second, is not answered. */
+static void vault_receive(void)
+{
+    do
+        assert_int_equal(door_receive(door_b[0], LIFE, door_b_to_vault, &message).code, 0);
+    while (message.head.type == B_COUNT);
+}
+
 static void vault_read_one(void)
 {
-    assert_int_equal(door_receive(door_b[0], LIFE, door_b_to_vault, &message).code, 0);
+    vault_receive();
     assert_int_equal(message.head.type, B_SIGN);
     memcpy(&asked[asked_count], message.items, message.head.count * sizeof *asked);
     asked_count += message.head.count;
     message_sizes[message_count++] = message.head.count;
+}
+
+static bool vault_hears_nothing(void)
+{
+    while (recv(door_b[0], &message, sizeof message, MSG_DONTWAIT | MSG_PEEK) >= 0) {
+        if (message.head.type != B_COUNT)
+            return false;
+        assert_int_equal(door_receive(door_b[0], LIFE, door_b_to_vault, &message).code, 0);
+    }
+    return true;
+}
+
+static void vault_say_counts(const struct b_counts *counts)
+{
+    do
+        assert_int_equal(door_receive(door_b[0], LIFE, door_b_to_vault, &message).code, 0);
+    while (message.head.type != B_COUNT);
+    assert_int_equal(door_send(door_b[0], LIFE, B_COUNTS, counts, sizeof *counts, 1).code, 0);
 }
 
 static void vault_read(size_t claims)
@@ -352,7 +381,7 @@ static void test_a_claim_is_recorded_then_signed_then_answered(void **state)
     record(1, SLASHABLE_ATTESTATION, 5);
     store_await_calls(1);
     /* The vault hears nothing while the record is not durable. */
-    assert_true(recv(door_b[0], &message, sizeof message, MSG_DONTWAIT | MSG_PEEK) < 0);
+    assert_true(vault_hears_nothing());
     store_tell(ERROR_NONE, 0, false);
     vault_read(1);
     vault_sign_all(1);
@@ -428,7 +457,7 @@ static void test_claims_wait_before_the_history_while_the_vault_is_behind(void *
     record_many(1, 200);
     while (store_claims() <= WRITER_AHEAD)
         (void)usleep(1000);
-    vault_read(store_claims());
+    vault_read(16); /* what is recorded beyond it waits for a thread of the vault */
     for (unsigned i = 0; i < 50; i++) /* a writer that went on would be seen to */
         (void)usleep(1000);
     size_t recorded = store_claims();
@@ -464,7 +493,7 @@ static void test_a_refused_claim_never_reaches_the_vault(void **state)
     assert_int_equal(answers[0].rule, SLASH_DOUBLE_VOTE);
     assert_int_equal(answers[0].earlier_target, 666);
     assert_false(is_signed(&answers[0]));
-    assert_true(recv(door_b[0], &message, sizeof message, MSG_DONTWAIT | MSG_PEEK) < 0);
+    assert_true(vault_hears_nothing());
 }
 
 static void test_P19_a_store_that_comes_back_in_time_is_waited_for(void **state)
@@ -592,30 +621,82 @@ static void test_claims_are_split_among_the_vaults_threads(void **state)
         assert_true(is_signed(&answers[i]));
 }
 
+/* With an engine that wants many keys at once, a small backlog stays together although another thread is idle. */
+static void test_the_engine_decides_what_is_split(void **state)
+{
+    const struct b_counts counts = {.engine = SIGNING_IFMA, .signatures = {[SIGNING_IFMA] = 7}};
+    uint64_t before = metric_get(METRIC_VAULT_SIGNATURES, METRIC_ENGINE_IFMA, 0);
+    (void)state;
+    vault_say_counts(&counts);
+    while (!metric_get(METRIC_VAULT_ENGINE, METRIC_ENGINE_IFMA, 0))
+        (void)usleep(1000);
+    assert_int_equal(metric_get(METRIC_VAULT_SIGNATURES, METRIC_ENGINE_IFMA, 0), before + 7);
+    sign_directly(0, 60);
+    vault_read(60);
+    assert_int_equal(message_count, 1);
+    vault_sign_all(0);
+    front_read(60);
+}
+
+/* Asked once a second while there is something to ask for; what the vault says is added up. */
+static void test_the_vaults_counts_become_metrics(void **state)
+{
+    const struct b_counts first = {.engine = SIGNING_FIXED_BASE};
+    const struct b_counts second = {.engine = SIGNING_FIXED_BASE,
+                                    .signatures = {[SIGNING_BLST] = 1, [SIGNING_FIXED_BASE] = 2},
+                                    .hash_hits = 3,
+                                    .hash_misses = 4,
+                                    .flagged = 5,
+                                    .failed_checks = 6};
+    static const enum metric alone[] = {METRIC_VAULT_HASH_HITS, METRIC_VAULT_HASH_MISSES,
+                                        METRIC_VAULT_FLAGGED, METRIC_VAULT_FAILED_CHECKS};
+    uint64_t before[ARRAY_LEN(alone)];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(alone); i++)
+        before[i] = metric_get(alone[i], 0, 0);
+    uint64_t blst = metric_get(METRIC_VAULT_SIGNATURES, METRIC_ENGINE_BLST, 0);
+    uint64_t fixed = metric_get(METRIC_VAULT_SIGNATURES, METRIC_ENGINE_FIXED_BASE, 0);
+    vault_say_counts(&first);
+    sign_directly(1, 1);
+    vault_read(1);
+    vault_sign_all(1);
+    front_read(1);
+    vault_say_counts(&second);
+    while (metric_get(METRIC_VAULT_FAILED_CHECKS, 0, 0) < before[3] + 6)
+        (void)usleep(1000);
+    for (size_t i = 0; i < ARRAY_LEN(alone); i++)
+        assert_int_equal(metric_get(alone[i], 0, 0), before[i] + 3 + i);
+    assert_int_equal(metric_get(METRIC_VAULT_SIGNATURES, METRIC_ENGINE_BLST, 0), blst + 1);
+    assert_int_equal(metric_get(METRIC_VAULT_SIGNATURES, METRIC_ENGINE_FIXED_BASE, 0), fixed + 2);
+    assert_int_equal(metric_get(METRIC_VAULT_ENGINE, METRIC_ENGINE_FIXED_BASE, 0), 1);
+    assert_int_equal(metric_get(METRIC_VAULT_ENGINE, METRIC_ENGINE_BLST, 0), 0);
+}
+
 static void test_only_a_window_is_with_the_vault_and_blocks_overtake(void **state)
 {
     struct pending_list list = {0};
     (void)state;
     sign_directly(0, 200);
-    vault_read(128);
-    assert_int_equal(asked_count, 128); /* 64 for each thread */
-    assert_true(recv(door_b[0], &message, sizeof message, MSG_DONTWAIT | MSG_PEEK) < 0);
+    vault_read(WINDOW);
+    assert_int_equal(asked_count, WINDOW);
+    assert_true(vault_hears_nothing());
     pending_list_add(&list, row_of(250, SLASHABLE_BLOCK, 9));
     vault_client_sign(vault, &list);
     vault_sign_all(0);
     asked_count = 0;
     message_count = 0;
     vault_read_one();
+    assert_int_equal(message_sizes[0], 1); /* it waits for no other signature */
     const struct b_signed block = signed_of(asked[0].id, 250);
     vault_say(&block); /* it is the first of what comes next */
-    front_read(129);
+    front_read(WINDOW + 1);
     bool found = false;
     for (size_t i = 0; i < answer_count; i++)
         found |= answers[i].id == 250 && is_signed(&answers[i]);
     assert_true(found);
     /* the rest is answered by the end of the door */
     (void)shutdown(door_b[0], SHUT_RDWR);
-    front_read(72);
+    front_read(200 - WINDOW);
     for (size_t i = 0; i < answer_count; i++)
         assert_int_equal(answers[i].error, ERROR_DOOR_CLOSED);
 }
@@ -701,7 +782,7 @@ static void test_the_end_of_the_vault_answers_all(void **state)
     (void)state;
     assert_true(vault_client_is_up(vault));
     sign_directly(0, 300);
-    vault_read(128);
+    vault_read(WINDOW);
     (void)shutdown(door_b[0], SHUT_RDWR);
     front_read(300);
     for (size_t i = 0; i < answer_count; i++)
@@ -735,7 +816,7 @@ static void test_removed_keys_are_named_to_the_vault(void **state)
     assert_int_equal(vault_client_remove(vault, keys, ARRAY_LEN(keys)).code, 0);
     while (removed < ARRAY_LEN(keys)) {
         struct b_key key;
-        assert_int_equal(door_receive(door_b[0], LIFE, door_b_to_vault, &message).code, 0);
+        vault_receive();
         assert_int_equal(message.head.type, B_REMOVE);
         for (size_t i = 0; i < message.head.count; i++, removed++) {
             memcpy(&key, &message.items[i * sizeof key], sizeof key);
@@ -797,6 +878,8 @@ int main(void)
         TEST(test_upkeep_is_done_when_it_is_quiet),
         TEST(test_claims_of_a_front_that_is_gone_are_dropped),
         TEST(test_claims_are_split_among_the_vaults_threads),
+        TEST(test_the_engine_decides_what_is_split),
+        TEST(test_the_vaults_counts_become_metrics),
         TEST(test_only_a_window_is_with_the_vault_and_blocks_overtake),
         TEST(test_a_signature_over_another_root_is_not_released),
         TEST(test_ids_that_nobody_waits_for_are_ignored),

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,8 +60,21 @@ static cc_err vote(struct key_handle handle, uint32_t n, uint64_t target, uint8_
     const struct eth_pubkey pubkey = pubkey_of(n);
     struct slash_verdict verdict;
     memset(&a.root, root, sizeof a.root);
-    return key_table_admit(table, handle, &pubkey, &(struct key_claim){.attestation = &a},
-                           &verdict);
+    struct key_hold held;
+    cc_err err = key_table_admit(table, handle, &pubkey, &(struct key_claim){.attestation = &a},
+                                 &verdict, &held);
+    if (!err.code)
+        key_table_let_go(table, &held);
+    return err;
+}
+
+/* Admits a message that can't be slashed for. */
+static cc_err take(struct key_handle handle, uint32_t n, struct key_hold *ret_hold)
+{
+    const struct eth_pubkey pubkey = pubkey_of(n);
+    struct slash_verdict verdict;
+    return key_table_admit(table, handle, &pubkey, &(struct key_claim){NULL, NULL}, &verdict,
+                           ret_hold);
 }
 
 static void test_keys_are_found_by_handle_and_by_name(void **state)
@@ -82,29 +96,32 @@ static void test_keys_are_found_by_handle_and_by_name(void **state)
     assert_true(handle.generation != 0); /* a zeroed handle is never good */
 }
 
-static void test_signs_with_the_key_of_the_handle(void **state)
+static void test_lends_the_key_of_the_handle(void **state)
 {
     (void)state;
     const struct key_handle one = add(1);
     const struct key_handle two = add(2);
+    const struct bls_secret secret = secret_of(2);
     const struct eth_pubkey pubkey = pubkey_of(2);
-    const uint8_t root[32] = {4};
-    struct bls_hash hash;
-    struct eth_signature signature;
+    struct key_hold held;
+    struct key_hold again;
     (void)one;
-    bls_hash(root, &hash);
-    assert_int_equal(key_table_sign(table, two, &hash, &signature).code, 0);
-    assert_int_equal(bls_verify(pubkey.bytes, root, signature.bytes).code, 0);
+    assert_int_equal(take(two, 2, &held).code, 0);
+    assert_memory_equal(held.secret, &secret, sizeof secret);
+    assert_memory_equal(held.pubkey, &pubkey, sizeof pubkey);
+    assert_false(atomic_load(held.keep_on_blst));
+    assert_int_equal(take(two, 2, &again).code, 0); /* twice in one batch */
+    assert_ptr_equal(again.secret, held.secret);
+    key_table_let_go(table, &again);
+    key_table_let_go(table, &held);
 }
 
-static void test_C09_a_wrong_or_stale_handle_signs_nothing(void **state)
+static void test_C09_a_wrong_or_stale_handle_lends_nothing(void **state)
 {
     (void)state;
     const struct key_handle one = add(1);
     const struct key_handle two = add(2);
-    struct bls_hash hash;
-    struct eth_signature signature = {{0}};
-    bls_hash((const uint8_t[32]){0}, &hash);
+    struct key_hold held = {.secret = NULL};
     const struct key_handle wrong[] = {
         {one.index, one.generation + 1},
         {one.index, one.generation - 1},
@@ -114,17 +131,103 @@ static void test_C09_a_wrong_or_stale_handle_signs_nothing(void **state)
         {UINT32_MAX, UINT32_MAX},
     };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-        assert_int_equal(key_table_sign(table, wrong[i], &hash, &signature).code,
-                         ERROR_KEY_UNKNOWN);
+        assert_int_equal(take(wrong[i], 1, &held).code, ERROR_KEY_UNKNOWN);
         assert_int_equal(vote(wrong[i], 1, 5, 1).code, ERROR_KEY_UNKNOWN);
         assert_int_equal(key_table_remove(table, wrong[i]).code, ERROR_KEY_UNKNOWN);
     }
     assert_int_equal(vote(two, 1, 5, 1).code, ERROR_KEY_UNKNOWN); /* another key's handle */
-    assert_true(ct_is_zero(&signature, sizeof signature));
+    assert_null(held.secret);
     assert_int_equal(key_table_remove(table, one).code, 0);
     assert_int_equal(key_table_remove(table, one).code, ERROR_KEY_UNKNOWN);
-    assert_int_equal(key_table_sign(table, one, &hash, &signature).code, ERROR_KEY_UNKNOWN);
+    assert_int_equal(take(one, 1, &held).code, ERROR_KEY_UNKNOWN);
     assert_int_equal(vote(one, 1, 5, 1).code, ERROR_KEY_UNKNOWN);
+    assert_null(held.secret);
+}
+
+/* A refused claim lends nothing: its removal does not wait. */
+static void test_C09_a_refused_claim_holds_nothing(void **state)
+{
+    (void)state;
+    const struct key_handle handle = add(1);
+    assert_int_equal(vote(handle, 1, 9, 1).code, 0);
+    assert_int_equal(vote(handle, 1, 9, 2).code, ERROR_SLASHABLE);
+    assert_int_equal(key_table_remove(table, handle).code, 0);
+}
+
+/* What made a key's signature doubtful once is remembered however often the key comes and goes. */
+static void test_T23_a_key_stays_on_blst_when_it_is_loaded_again(void **state)
+{
+    (void)state;
+    const struct key_handle handle = add(1);
+    struct key_hold held;
+    assert_int_equal(take(handle, 1, &held).code, 0);
+    atomic_store(held.keep_on_blst, true);
+    key_table_let_go(table, &held);
+    assert_int_equal(key_table_remove(table, handle).code, 0);
+    assert_int_equal(take(add(1), 1, &held).code, 0);
+    assert_true(atomic_load(held.keep_on_blst));
+    key_table_let_go(table, &held);
+    assert_int_equal(take(add(2), 2, &held).code, 0);
+    assert_false(atomic_load(held.keep_on_blst));
+    key_table_let_go(table, &held);
+}
+
+struct leaver {
+    struct key_handle handle;
+    bool seal;
+    atomic_bool done;
+};
+
+static void *leave(void *argument)
+{
+    struct leaver *l = argument;
+    if (l->seal)
+        key_table_seal(table);
+    else
+        assert_int_equal(key_table_remove(table, l->handle).code, 0);
+    atomic_store(&l->done, true);
+    return NULL;
+}
+
+/* Removal and seal wait for who signs with the key; meanwhile its handle is stale already. */
+static void outlasts(bool seal)
+{
+    struct leaver l = {.handle = add(1), .seal = seal};
+    const struct bls_secret secret = secret_of(1);
+    struct key_hold held;
+    struct key_hold again;
+    pthread_t thread;
+    cc_err err;
+    assert_int_equal(take(l.handle, 1, &held).code, 0);
+    assert_int_equal(take(l.handle, 1, &again).code, 0);
+    assert_int_equal(pthread_create(&thread, NULL, leave, &l), 0);
+    struct key_hold late;
+    while (!(err = take(l.handle, 1, &late)).code) /* until the removal has begun */
+        key_table_let_go(table, &late);
+    assert_int_equal(err.code, ERROR_KEY_UNKNOWN);
+    assert_int_equal(
+        take((struct key_handle){l.handle.index, l.handle.generation + 1}, 1, &late).code,
+        ERROR_KEY_UNKNOWN);
+    key_table_let_go(table, &again);
+    assert_false(atomic_load(&l.done));
+    assert_memory_equal(held.secret, &secret, sizeof secret);
+    key_table_let_go(table, &held);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(atomic_load(&l.done));
+    assert_int_equal(key_table_count(table), 0);
+}
+
+static void test_a_removal_waits_for_who_holds_the_key(void **state)
+{
+    (void)state;
+    outlasts(false);
+    assert_true(add(1).generation > 1);
+}
+
+static void test_a_seal_waits_for_who_holds_a_key(void **state)
+{
+    (void)state;
+    outlasts(true);
 }
 
 /* Removing and loading a key again would be the way around a floor that forgets. */
@@ -227,8 +330,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_keys_are_found_by_handle_and_by_name),
-        CASE(test_signs_with_the_key_of_the_handle),
-        CASE(test_C09_a_wrong_or_stale_handle_signs_nothing),
+        CASE(test_lends_the_key_of_the_handle),
+        CASE(test_C09_a_wrong_or_stale_handle_lends_nothing),
+        CASE(test_C09_a_refused_claim_holds_nothing),
+        CASE(test_T23_a_key_stays_on_blst_when_it_is_loaded_again),
+        CASE(test_a_removal_waits_for_who_holds_the_key),
+        CASE(test_a_seal_waits_for_who_holds_a_key),
         CASE(test_C09_P16_a_floor_outlives_its_key),
         CASE(test_dropped_floors_still_want_the_right_handle),
         CASE(test_lists_all_in_pieces),

@@ -300,7 +300,7 @@ static void test_the_key_door_names_each_fault(void **state)
     struct k_keystore k = example();
     struct k_raw raw[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
     struct k_have have = {.id = 4};
-    assert_int_equal(vault_open(0, 0, &vault).code, 0);
+    assert_int_equal(vault_open(0, 0, NULL, &vault).code, 0);
     seal(&k, plain);
     const struct k_result *r = ask(K_KEYSTORE, &k, sizeof k, 1);
     assert_int_equal(r->error, 0);

@@ -31,7 +31,7 @@ static void fail_each(cc_err (*attempt)(void))
 static cc_err open_and_close(void)
 {
     struct vault vault;
-    CC_TRY(vault_open(0, 0, &vault));
+    CC_TRY(vault_open(0, 0, NULL, &vault));
     vault_close(&vault);
     return CC_OK;
 }
@@ -39,14 +39,19 @@ static cc_err open_and_close(void)
 static cc_err start_threads(void)
 {
     struct threads *threads = NULL;
-    struct vault vault;
-    CC_TRY(vault_open(0, 0, &vault));
-    const struct threads_plan plan = {2, 2, -1, &vault};
-    cc_err err = threads_new(&plan, &threads);
+    struct engine *engine = NULL;
+    struct vault vault = {.arena = NULL};
+    CC_TRY(engine_new(SIGNING_BLST, &engine));
+    const struct threads_plan plan = {2, 2, -1, engine, &vault};
+    cc_err err = vault_open(0, 0, engine, &vault);
+    if (!err.code)
+        err = threads_new(&plan, &threads);
     if (!err.code)
         err = threads_start(threads);
     threads_stop(threads);
-    vault_close(&vault);
+    if (vault.arena)
+        vault_close(&vault);
+    engine_free(engine);
     return err;
 }
 
@@ -61,7 +66,7 @@ static cc_err add_a_key(void)
     bool existed = true;
     if (!open) {
         (void)alloc_fail_nth(0);
-        CC_TRY(vault_open(0, 0, &vault));
+        CC_TRY(vault_open(0, 0, NULL, &vault));
         (void)alloc_fail_nth(1);
         open = true;
     }

@@ -103,9 +103,8 @@ static void test_C09_P04_one_root_wins(void **state)
 
 struct worker {
     struct vault *vault;
-    struct key_name name;
+    struct sign_work *work;
     pthread_barrier_t *barrier;
-    uint64_t number;
     struct b_sign requests[BATCH];
     struct b_signed answers[BATCH];
 };
@@ -114,7 +113,7 @@ static void *sign_all(void *argument)
 {
     struct worker *w = argument;
     (void)pthread_barrier_wait(w->barrier);
-    sign_batch(w->vault->keys, w->requests, BATCH, w->answers);
+    sign_batch(w->work, w->vault->keys, w->requests, BATCH, w->answers);
     return NULL;
 }
 
@@ -123,6 +122,7 @@ static void test_C09_P04_threads_that_sign_together(void **state)
 {
     (void)state;
     struct vault vault;
+    struct engine *engine = NULL;
     pthread_barrier_t barrier;
     pthread_t threads[THREADS];
     struct bls_secret secret;
@@ -132,7 +132,8 @@ static void test_C09_P04_threads_that_sign_together(void **state)
     size_t signed_count = 0;
     struct worker *workers = calloc(THREADS, sizeof *workers);
     assert_non_null(workers);
-    assert_int_equal(vault_open(0, 0, &vault).code, 0);
+    assert_int_equal(engine_new(SIGNING_BLST, &engine).code, 0);
+    assert_int_equal(vault_open(0, 0, engine, &vault).code, 0);
     assert_int_equal(bls_secret_parse((const uint8_t[32]){[31] = 3}, &secret).code, 0);
     bls_secret_public(&secret, name.pubkey.bytes);
     assert_int_equal(key_table_add(vault.keys, &secret, &name.pubkey, &name.handle, &existed).code,
@@ -140,7 +141,8 @@ static void test_C09_P04_threads_that_sign_together(void **state)
     const struct k_result key = {.pubkey = name.pubkey, .key = name.handle};
     assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
     for (uint64_t t = 0; t < THREADS; t++) {
-        workers[t] = (struct worker){&vault, name, &barrier, t, {{.id = 0}}, {{.id = 0}}};
+        workers[t] = (struct worker){.vault = &vault, .barrier = &barrier};
+        assert_int_equal(sign_work_new(engine_signer(engine), &workers[t].work).code, 0);
         for (uint64_t i = 0; i < BATCH; i++)
             workers[t].requests[i] = vote(&key, 100 + (i + t) % 6, t);
         assert_int_equal(pthread_create(&threads[t], NULL, sign_all, &workers[t]), 0);
@@ -151,10 +153,12 @@ static void test_C09_P04_threads_that_sign_together(void **state)
             assert_true(ledger_add(&ledger, &workers[t].requests[i], &workers[t].answers[i]));
             signed_count += workers[t].answers[i].error == 0;
         }
+        sign_work_free(workers[t].work);
     }
     assert_true(signed_count >= 6);
     ledger_release(&ledger);
     vault_close(&vault);
+    engine_free(engine);
     free(workers);
 }
 

@@ -124,19 +124,19 @@ static void test_a_full_batch_is_answered_in_order(void **state)
         KEYS = 16
     };
     struct k_result keys[KEYS];
-    struct b_sign *batch = calloc(SIGN_BATCH_MAX, sizeof *batch);
+    struct b_sign *batch = calloc(B_SIGN_MAX, sizeof *batch);
     assert_non_null(batch);
     vault_room_greet(&room, &chamber);
     for (uint8_t i = 0; i < KEYS; i++) {
         const uint8_t secret[32] = {[30] = 1, [31] = i};
         keys[i] = loader_add_raw(&room, secret);
     }
-    for (uint64_t i = 0; i < SIGN_BATCH_MAX; i++)
+    for (uint64_t i = 0; i < B_SIGN_MAX; i++)
         batch[i] = attestation(&keys[i % KEYS], 1, 2 + i / KEYS / 8, 1);
-    assert_int_equal(core_ask(&room, B_SIGN, batch, sizeof *batch, SIGN_BATCH_MAX, answer).code, 0);
-    assert_int_equal(answer->head.count, SIGN_BATCH_MAX);
+    assert_int_equal(core_ask(&room, B_SIGN, batch, sizeof *batch, B_SIGN_MAX, answer).code, 0);
+    assert_int_equal(answer->head.count, B_SIGN_MAX);
     const struct b_signed *s = (const void *)answer->items;
-    for (size_t i = 0; i < SIGN_BATCH_MAX; i++) {
+    for (size_t i = 0; i < B_SIGN_MAX; i++) {
         assert_int_equal(s[i].id, batch[i].id);
         assert_int_equal(s[i].error, 0);
         /* Verifying is slow: the first of each key and root, and that the others are equal to it. */

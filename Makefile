@@ -1,7 +1,7 @@
 # Thin: each target is one or two commands; CMake and CTest do the work. Needs Debian 12 and make.
 #   make run     demo: install, build, start a signer, sign with it       make test    everything CI runs
 #   make build   the release binary, build/bin/containment-chamber       make full    the long forms as well
-#   make e2e     a real validator client reaches finality (npm)           make bench   docs/performance.md
+#   make e2e     a real validator client reaches finality (npm)           make bench   docs/performance.md; bench-summary
 #   make lint    rules that are tools                                     make fuzz    FUZZ_SECONDS per parser
 
 SHELL := /bin/bash
@@ -13,7 +13,7 @@ CONFIGURE := cmake -S . -G Ninja -DCC_WERROR=ON $(if $(BLST_SOURCE_DIR),-DBLST_S
     $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache)
 RELEASE := $(CURDIR)/build/bin/containment-chamber
 
-.PHONY: run build test full e2e bench lint fuzz clean deps deps-test test-builds
+.PHONY: run build test full e2e bench bench-summary lint fuzz clean deps deps-test test-builds
 
 run: deps build
 	tools/demo
@@ -64,7 +64,11 @@ e2e: deps build
 	tests/e2e/run
 
 bench: deps build
-	tests/bench/run
+	$(RELEASE) bench --dir build --engine blst,auto
+
+bench-summary: deps build
+	cmake --build build --target bench_micro -j $(JOBS)
+	tests/bench/summary --build build
 
 clean:
 	rm -rf build build-test build-asan build-tsan build-fuzz build-all

@@ -2,6 +2,8 @@
 import json
 import subprocess
 
+import pytest
+
 from daemon import binary_with_switches
 
 
@@ -47,6 +49,14 @@ def test_a_table_for_people(workdir):
     rows = [line.split() for line in lines if line.startswith("closed")]
     assert [row[:4] for row in rows] == [["closed", "1", "0", "distinct"], ["closed", "8", "0", "distinct"]]
     assert "records in the history read again" in lines[-1]
+
+
+@pytest.mark.parametrize("engine", ["blst", "auto"])
+def test_an_engine_that_is_asked_for(workdir, engine):
+    result = json.loads(bench(workdir, *SHORT, "--load", "closed:8", "--engine", engine, "--json").stdout)
+    (signer,) = result["signers"]
+    assert signer["engine"] == engine
+    assert signer["signatures"] == signer["records"] > 0
 
 
 def test_a_file_system_in_memory_is_refused(workdir):

@@ -4,12 +4,16 @@
 
 #include "crypto/weighted_sum.h"
 
-static bool on_curve(const struct batch_made *made)
+bool batch_check_on_curve(const blst_p2_affine *point)
+{
+    return blst_p2_affine_on_curve(point) && !blst_p2_affine_is_inf(point);
+}
+
+static bool all_on_curve(const struct batch_made *made)
 {
     bool all = true;
     for (size_t i = 0; i < made->n; i++)
-        all &=
-            blst_p2_affine_on_curve(&made->points[i]) && !blst_p2_affine_is_inf(&made->points[i]);
+        all &= batch_check_on_curve(&made->points[i]);
     return all;
 }
 
@@ -41,7 +45,7 @@ bool batch_check_same_root(const struct batch_kernel *kernel,
     blst_scalar scalar;
     blst_p2 want;
     blst_p2 got;
-    if (weights_draw(made->weights, made->n).code || !on_curve(made))
+    if (weights_draw(made->weights, made->n).code || !all_on_curve(made))
         return false;
     kernel->weighted_sum(scratch, made->points, made->weights, made->n, &got);
     weighted_scalar(items, made, &scalar);

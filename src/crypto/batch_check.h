@@ -3,7 +3,7 @@
  * WHAT      For keys of one root: every point lies on the curve, and the sum of r_i S_i equals (the sum of r_i sk_i) times
  *           H, with random weights r_i that are drawn when the points are there, and H hashed afresh. For an output: its
  *           bytes decode to the point that was checked.
- * PROMISE   A wrong point passes with probability 2^-64, one alone never: see README.md.
+ * PROMISE   Wrong points pass with probability 2^-64, one alone never. README.md has the argument, and what it leaves open.
  *           Constant time in the secrets.
  * THREADS   Any: all state is the caller's.
  * OWNERSHIP Borrows.
@@ -31,6 +31,9 @@ bool batch_check_same_root(const struct batch_kernel *kernel,
                            const struct batch_item *items,
                            struct batch_made *made,
                            const struct bls_hash *fresh) CC_MUST_USE;
+
+/* Is it a point of the curve, and not infinity? No addition formula notices when it is not. */
+bool batch_check_on_curve(const blst_p2_affine *point) CC_MUST_USE;
 
 /* Do the bytes decode to this point of the curve? */
 bool batch_check_output(const uint8_t bytes[static BLS_SIGNATURE_SIZE], const blst_p2_affine *point)

@@ -13,6 +13,7 @@
 
 enum batch_fault_stage {
     BATCH_FAULT_NONE,
+    BATCH_FAULT_KEPT,    /* struct bls_hash: in the cache */
     BATCH_FAULT_HASH,    /* struct bls_hash: the cached one, before an engine gets it */
     BATCH_FAULT_TABLE,   /* the engine's table, n bytes, as it is used */
     BATCH_FAULT_SLOT,    /* uint16_t[n]: which items' secrets are split */

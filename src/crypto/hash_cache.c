@@ -6,10 +6,14 @@
 #include "base/alloc.h"
 #include "base/span.h"
 
+#include "crypto/batch_fault.h"
+#include "crypto/sha256.h"
+
 struct kept_root {
     struct bls_hash hash;
     uint8_t root[BLS_ROOT_SIZE];
-    uint64_t used; /* the cache's clock at the last use; 0: empty */
+    uint8_t seal[SHA256_SIZE]; /* of the two above */
+    uint64_t used;             /* the cache's clock at the last use; 0: empty */
 };
 
 struct hash_cache {
@@ -32,6 +36,19 @@ static void unlock(struct hash_cache *cache)
 static struct kept_root *set_of(struct hash_cache *cache, const uint8_t *root)
 {
     return cache->kept[root[0] % HASH_CACHE_SETS];
+}
+
+/* A kept point lies in memory for minutes, and blst would sign with whatever it has become. */
+static void seal_of(const struct kept_root *kept, uint8_t ret_seal[static SHA256_SIZE])
+{
+    sha256(span_of(kept, offsetof(struct kept_root, seal)), ret_seal);
+}
+
+static bool is_whole(const struct kept_root *kept)
+{
+    uint8_t seal[SHA256_SIZE];
+    seal_of(kept, seal);
+    return span_equal(span_of(seal, sizeof seal), span_of(kept->seal, sizeof seal));
 }
 
 static struct kept_root *find(struct kept_root *set, const uint8_t *root)
@@ -76,12 +93,15 @@ static bool look_up(struct hash_cache *cache, const uint8_t *root, struct bls_ha
 {
     lock(cache);
     struct kept_root *found = find(set_of(cache, root), root);
+    bool whole = false;
     if (found) {
+        batch_fault(BATCH_FAULT_KEPT, &found->hash, 1);
+        whole = is_whole(found);
         found->used = ++cache->clock;
         *ret_hash = found->hash;
     }
     unlock(cache);
-    return found != NULL;
+    return whole;
 }
 
 /* Another thread may have kept the same root meanwhile: then this only renews it. */
@@ -94,6 +114,7 @@ static void keep(struct hash_cache *cache, const uint8_t *root, const struct bls
         place = oldest(set);
     memcpy(place->root, root, BLS_ROOT_SIZE);
     place->hash = *hash;
+    seal_of(place, place->seal);
     place->used = ++cache->clock;
     unlock(cache);
 }

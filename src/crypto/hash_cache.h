@@ -1,8 +1,8 @@
 /* crypto/hash_cache.h - hash-to-curve once per root.
  *
  * WHAT      The last few hundred roots that were hashed, and their points.
- * PROMISE   Fixed memory. A point given out is the root's own, unless memory failed: who can't take the engine's word
- *           hashes afresh (threat T22). The least recently used root of a set gives way.
+ * PROMISE   Fixed memory. A kept point that memory has changed is not given out: it is hashed again (threat T22). The least
+ *           recently used root of a set gives way.
  * THREADS   Any; the lock is not held while a root is hashed.
  * OWNERSHIP Copies in and out.
  * ERRORS    NO_MEMORY.
@@ -26,7 +26,7 @@ struct hash_cache;
 CC_ERR hash_cache_new(struct hash_cache **ret_cache);
 void hash_cache_free(struct hash_cache *cache);
 
-/* Gives the root's point, which it hashes and keeps if it wasn't there; true when it was. */
+/* Gives the root's point, which it hashes and keeps if it wasn't there, unchanged; true when it was. */
 bool hash_cache_get(struct hash_cache *cache,
                     const uint8_t root[static BLS_ROOT_SIZE],
                     struct bls_hash *ret_hash);

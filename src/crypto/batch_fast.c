@@ -1,0 +1,176 @@
+#include <string.h>
+
+#include "base/span.h"
+
+#include "crypto/batch_fault.h"
+#include "crypto/batch_work.h"
+
+static void split(const struct batch_work *work, struct batch_made *made)
+{
+    uint16_t slots[BATCH_MAX];
+    memcpy(slots, made->item, sizeof slots);
+    batch_fault(BATCH_FAULT_SLOT, slots, made->n);
+    for (size_t i = 0; i < made->n; i++)
+        scalar_split(work->items[slots[i]].secret, &made->splits[i]);
+    batch_fault(BATCH_FAULT_SPLITS, made->splits, made->n);
+}
+
+static void wipe_splits(struct batch_made *made)
+{
+    wipe(made->splits, made->n * sizeof made->splits[0]);
+}
+
+static void blame(struct batch_work *work, size_t i)
+{
+    atomic_store_explicit(work->items[work->made.item[i]].keep_on_blst, true, memory_order_relaxed);
+}
+
+/* Takes out the keys that met an exceptional case. */
+static void drop_flagged(struct batch_work *work)
+{
+    struct batch_made *made = &work->made;
+    size_t kept = 0;
+    for (size_t i = 0; i < made->n; i++) {
+        if (made->flags[i]) {
+            blame(work, i);
+            batch_count(&work->signer->counts.flagged, 1);
+            continue;
+        }
+        made->item[kept] = made->item[i];
+        made->points[kept] = made->points[i];
+        work->made_hashes[kept] = work->made_hashes[i];
+        kept++;
+    }
+    made->n = kept;
+}
+
+/* Gives out what passed its check. */
+static void release(struct batch_work *work, enum batch_engine engine)
+{
+    struct batch_made *made = &work->made;
+    uint64_t released = 0;
+    for (size_t i = 0; i < made->n; i++) {
+        uint8_t *signature = work->items[made->item[i]].ret_signature;
+        blst_p2_affine_compress(signature, &made->points[i]);
+        batch_fault(BATCH_FAULT_OUTPUT, signature, BLS_SIGNATURE_SIZE);
+        work->done[made->item[i]] = batch_check_output(signature, &made->points[i]);
+        released += work->done[made->item[i]];
+    }
+    batch_count(&work->signer->counts.by_engine[engine], released);
+    if (released < made->n)
+        batch_count(&work->signer->counts.failed_checks, 1);
+}
+
+/* Signs again what didn't pass. A key whose own point was wrong is kept on blst; the others of its batch are not to blame,
+ * and no key is when it was the hash that was wrong.
+ */
+static void sign_again(struct batch_work *work, bool blame_keys)
+{
+    struct batch_made *made = &work->made;
+    batch_count(&work->signer->counts.failed_checks, 1);
+    for (size_t i = 0; i < made->n; i++) {
+        batch_sign_with_blst(work, made->item[i], work->made_hashes[i]);
+        if (blame_keys &&
+            !batch_check_output(work->items[made->item[i]].ret_signature, &made->points[i]))
+            blame(work, i);
+    }
+}
+
+static void
+prepare(struct batch_work *work, const struct batch_kernel *kernel, const struct batch_group *group)
+{
+    const uint8_t *root = work->items[group->first].root;
+    if (work->prepared == kernel &&
+        span_equal(span_of(work->prepared_root, BLS_ROOT_SIZE), span_of(root, BLS_ROOT_SIZE)))
+        return;
+    work->prepared_hash = group->hash;
+    batch_fault(BATCH_FAULT_HASH, &work->prepared_hash, 1);
+    kernel->prepare(work->scratch, &work->prepared_hash);
+    work->prepared = kernel;
+    memcpy(work->prepared_root, root, BLS_ROOT_SIZE);
+}
+
+/* Signs a group with an engine, and checks it. What is not done afterwards is left to blst. */
+void batch_sign_same_root(struct batch_work *work,
+                          const struct batch_kernel *kernel,
+                          struct batch_group *group)
+{
+    struct batch_made *made = &work->made;
+    const uint8_t *root = work->items[group->first].root;
+    struct bls_hash fresh;
+    prepare(work, kernel, group);
+    split(work, made);
+    cc_err err = kernel->sign_same(work->scratch, made->splits, made->n, made->points, made->flags);
+    wipe_splits(made);
+    if (err.code)
+        return;
+    batch_fault(BATCH_FAULT_POINTS, made->points, made->n);
+    drop_flagged(work);
+    bls_hash(root, &fresh);
+    /* A wrong hash that differs by a point of small order might get past the sum. */
+    const bool hash_is_right =
+        blst_p2_is_equal(hash_point(&work->prepared_hash), hash_point(&fresh));
+    if (hash_is_right && batch_check_same_root(kernel, work->scratch, work->items, made, &fresh)) {
+        release(work, kernel->engine);
+        return;
+    }
+    hash_cache_forget(work->signer->hashes, root);
+    work->prepared = NULL;
+    group->hash = fresh;
+    sign_again(work, hash_is_right);
+}
+
+/* The second time, each key in the place of its neighbour: a lane that computes wrongly is not asked twice about one key. */
+static CC_ERR sign_again_elsewhere(struct batch_work *work, const struct batch_kernel *kernel)
+{
+    const struct batch_made *made = &work->made;
+    struct batch_made *again = &work->again;
+    const struct bls_hash *hashes[BATCH_MAX];
+    again->n = made->n;
+    for (size_t i = 0; i < made->n; i++) {
+        again->item[i] = made->item[(i + 1) % made->n];
+        hashes[i] = work->made_hashes[(i + 1) % made->n];
+    }
+    split(work, again);
+    cc_err err = kernel->sign_different(work->scratch, again->splits, hashes, again->n,
+                                        again->points, again->flags);
+    wipe_splits(again);
+    return err;
+}
+
+/* Leaves in `made` what was made twice alike and lies on the curve; signs the others with blst. */
+static void keep_what_agrees(struct batch_work *work)
+{
+    struct batch_made *made = &work->made;
+    size_t kept = 0;
+    for (size_t i = 0; i < made->n; i++) {
+        const size_t other = (i + made->n - 1) % made->n;
+        const bool flagged = made->flags[i] | work->again.flags[other];
+        if (!flagged && blst_p2_affine_is_equal(&made->points[i], &work->again.points[other]) &&
+            batch_check_on_curve(&made->points[i])) {
+            made->item[kept] = made->item[i];
+            made->points[kept++] = made->points[i];
+            continue;
+        }
+        batch_count(flagged ? &work->signer->counts.flagged : &work->signer->counts.failed_checks,
+                    1);
+        blame(work, i);
+    }
+    made->n = kept;
+}
+
+/* Signs keys of different roots with an engine, twice. What is not done afterwards is left to blst. */
+void batch_sign_different_roots(struct batch_work *work, const struct batch_kernel *kernel)
+{
+    struct batch_made *made = &work->made;
+    split(work, made);
+    cc_err err = kernel->sign_different(work->scratch, made->splits, work->made_hashes, made->n,
+                                        made->points, made->flags);
+    wipe_splits(made);
+    if (err.code || sign_again_elsewhere(work, kernel).code)
+        return;
+    batch_fault(BATCH_FAULT_POINTS, made->points, made->n);
+    keep_what_agrees(work);
+    release(work, kernel->engine);
+    wipe(work->again.points, work->again.n * sizeof work->again.points[0]);
+}

@@ -91,9 +91,36 @@ static cc_err check_empty(const char *path)
                  : CC_FAIL(EXISTS, "the data directory is in use: a chamber needs one of its own");
 }
 
+/* SQLite is told to open nothing by way of a symbolic link, wherever in the path it stands: so that no store is led
+ * elsewhere unseen. It would only say that it can't open the file.
+ */
+static cc_err check_no_link(const char *path)
+{
+    char part[PATH_MAX];
+    for (size_t len = 1; path[0] && path[len - 1]; len++) {
+        struct stat st;
+        if (path[len] && path[len] != '/')
+            continue;
+        (void)snprintf(part, sizeof part, "%.*s", (int)len, path);
+        if (lstat(part, &st) != 0 || !S_ISLNK(st.st_mode))
+            continue;
+        log_error("a symbolic link is in the way to a store: configure the path that it leads to",
+                  KV_STR("path", path), KV_STR("link", part));
+        return CC_FAIL(CONFIG, "no store is reached by way of a symbolic link");
+    }
+    return CC_OK;
+}
+
+static cc_err check_no_links(const struct config *config)
+{
+    CC_TRY(check_no_link(config->data_dir));
+    return check_no_link(config->anti_slashing.path);
+}
+
 CC_ERR datadir_make(const struct config *config)
 {
     enum datadir_state state;
+    CC_TRY(check_no_links(config));
     CC_TRY(datadir_state(config, &state));
     if (state != DATADIR_EMPTY)
         return CC_FAIL(EXISTS, "there is a chamber, or a part of one, already");
@@ -207,6 +234,7 @@ static cc_err open_key(const struct config *config, int *ret_key_fd)
 CC_ERR datadir_open(const struct config *config, int *ret_key_fd)
 {
     CC_CLEANUP(fd_closep) int key = -1;
+    CC_TRY(check_no_links(config));
     CC_TRY(check_directory(config->data_dir));
     CC_TRY(open_key(config, &key));
     if (privilege_separates()) {

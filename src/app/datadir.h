@@ -5,7 +5,7 @@
  *           `init` refuses where anything of a chamber exists, and takes back only what it has made itself.
  * THREADS   One.
  * OWNERSHIP The caller closes the descriptor of the key.
- * ERRORS    NOT_INITIALIZED, EXISTS, PERMISSIONS, IO, SYSTEM, LIMIT.
+ * ERRORS    CONFIG (a symbolic link in the way), NOT_INITIALIZED, EXISTS, PERMISSIONS, IO, SYSTEM, LIMIT.
  * SECRETS   chamber.key: made by vault/chamber_key.h, in this process only at `init`; else only its descriptor passes.
  */
 #ifndef APP_DATADIR_H

@@ -151,14 +151,23 @@ int command_take_config(struct arguments *arguments, struct command_config *ret_
     return EXIT_CODE_DONE;
 }
 
-int command_load_config(const struct command_config *command, struct config *ret_config)
+int command_look_at_config(const struct command_config *command,
+                           command_look_fn *look,
+                           struct config *ret_config)
 {
     struct config_faults faults;
     const struct supervisor_source *source = &command->source;
     cc_err err = config_load(source->path, source->environment, source->overrides,
                              source->override_count, ret_config, &faults);
+    if (!err.code && look)
+        look(ret_config, &faults);
     (void)fprintf(stderr, "%.*s", (int)faults.text.len,
                   faults.text.len ? (const char *)faults.text.data : "");
     buf_release(&faults.text);
-    return err.code ? EXIT_CODE_REFUSED : EXIT_CODE_DONE;
+    return err.code || faults.count ? EXIT_CODE_REFUSED : EXIT_CODE_DONE;
+}
+
+int command_load_config(const struct command_config *command, struct config *ret_config)
+{
+    return command_look_at_config(command, NULL, ret_config);
 }

@@ -39,6 +39,13 @@ struct command_config {
 int command_take_config(struct arguments *arguments, struct command_config *ret_config);
 /* Loads it. Prints what is wrong, and returns EXIT_CODE_REFUSED then. */
 int command_load_config(const struct command_config *command, struct config *ret_config);
+/* The same; a configuration that is valid by itself is then given to `look` (NULL: to none), which
+ * may add what it finds.
+ */
+typedef void command_look_fn(const struct config *config, struct config_faults *faults);
+int command_look_at_config(const struct command_config *command,
+                           command_look_fn *look,
+                           struct config *ret_config);
 /* Takes `name` out of `arguments`; false when it is not there. */
 bool command_take_switch(struct arguments *arguments, const char *name);
 /* Takes `name VALUE` or `name=VALUE` out of `arguments`; *ret_value NULL when it is not there. EXIT_CODE_USAGE and a

@@ -1,7 +1,10 @@
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "core/stores.h"
+#include "keys/filesystem.h"
 
 static struct command_config command;
 static struct config config;
@@ -23,22 +26,56 @@ static int print(cc_err err, struct buf *text)
     return EXIT_CODE_FAILED;
 }
 
-static int check_or_dump(struct arguments *arguments, bool dump)
+static void look_at_path(const char *option, const char *path, struct config_faults *faults)
+{
+    struct key_files files = {0};
+    cc_err err = path[0] ? key_files_scan(&files, path) : CC_OK;
+    key_files_release(&files);
+    if (err.code)
+        config_faults_add(faults, option, "%s: %s", path, error_detail());
+}
+
+static void look_at_password_file(const char *path, struct config_faults *faults)
+{
+    if (path[0] && access(path, R_OK) != 0)
+        config_faults_add(faults, "key_sources.filesystem.password_file", "%s: %s", path,
+                          errno == ENOENT ? "no such file" : "cannot be read");
+}
+
+/* The server would start without them and say so in its log; this is asked to find it before. */
+static void look_at_keys(const struct config *checked, struct config_faults *faults)
+{
+    const struct filesystem_config *keys = &checked->key_sources.filesystem;
+    for (uint32_t i = 0; i < keys->path_count; i++)
+        look_at_path("key_sources.filesystem.paths", keys->paths[i], faults);
+    look_at_path("key_sources.filesystem.passwords_path", keys->passwords_path, faults);
+    look_at_password_file(keys->password_file, faults);
+}
+
+static int load(struct arguments *arguments, command_look_fn *look)
 {
     int code = command_take_config(arguments, &command);
     if (code == EXIT_CODE_DONE)
         code = command_refuse_rest(arguments);
+    return code == EXIT_CODE_DONE ? command_look_at_config(&command, look, &config) : code;
+}
+
+static int check(struct arguments *arguments)
+{
+    int code = load(arguments, look_at_keys);
+    /* The file that `network` may name; it says itself what is wrong. */
+    if (code == EXIT_CODE_DONE && stores_load_config(&config, &stores).code)
+        code = EXIT_CODE_REFUSED;
     if (code == EXIT_CODE_DONE)
-        code = command_load_config(&command, &config);
+        (void)fprintf(stderr, "The configuration is valid.\n");
+    return code;
+}
+
+static int dump(struct arguments *arguments)
+{
+    int code = load(arguments, NULL);
     if (code != EXIT_CODE_DONE)
         return code;
-    if (!dump) {
-        cc_err err = stores_load_config(&config, &stores); /* the file that `network` may name */
-        if (err.code)
-            return EXIT_CODE_REFUSED;
-        (void)fprintf(stderr, "The configuration is valid.\n");
-        return EXIT_CODE_DONE;
-    }
     struct buf text = buf_init(OUTPUT_MAX);
     cc_err err = config_dump(&config, &text);
     return print(err, &text);
@@ -57,9 +94,9 @@ static int print_text(const struct arguments *arguments, cc_err (*make)(struct b
 int command_config(struct arguments *arguments)
 {
     if (command_take_switch(arguments, "check"))
-        return check_or_dump(arguments, false);
+        return check(arguments);
     if (command_take_switch(arguments, "dump"))
-        return check_or_dump(arguments, true);
+        return dump(arguments);
     if (command_take_switch(arguments, "example"))
         return print_text(arguments, config_example);
     if (command_take_switch(arguments, "document"))

@@ -23,7 +23,7 @@ void config_defaults(struct config *ret_config)
 }
 
 /* A text that did not fit is missing from the list of faults, never from their count. */
-static void put_line(struct config_loading *loading,
+static void put_line(struct config_faults *faults,
                      struct config_place place,
                      const char *path,
                      const char *kind,
@@ -34,8 +34,8 @@ static void put_line(struct config_loading *loading,
         (void)snprintf(line, sizeof line, ":%u", place.line);
     struct span origin = place.origin.data ? place.origin : span_str("configuration");
     cc_err err =
-        buf_printf(&loading->faults->text, "%.*s%s: %s%s%s%s\n", (int)origin.len,
-                   (const char *)origin.data, line, kind, path, path[0] ? ": " : "", message);
+        buf_printf(&faults->text, "%.*s%s: %s%s%s%s\n", (int)origin.len, (const char *)origin.data,
+                   line, kind, path, path[0] ? ": " : "", message);
     (void)err;
 }
 
@@ -51,7 +51,20 @@ void config_fault(struct config_loading *loading,
     (void)vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
     loading->faults->count++;
-    put_line(loading, place, path, "", message);
+    put_line(loading->faults, place, path, "", message);
+}
+
+void config_faults_add(struct config_faults *faults, const char *path, const char *fmt, ...)
+{
+    char message[CONFIG_PATH_MAX + 128];
+    const struct config_row *row = config_row_find(path);
+    cc_assert(row);
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(message, sizeof message, fmt, ap);
+    va_end(ap);
+    faults->count++;
+    put_line(faults, faults->places[config_row_index(row)], path, "", message);
 }
 
 static void CC_PRINTF(4, 5) config_warning(struct config_loading *loading,
@@ -66,7 +79,7 @@ static void CC_PRINTF(4, 5) config_warning(struct config_loading *loading,
     (void)vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
     loading->faults->warnings++;
-    put_line(loading, place, path, "warning: ", message);
+    put_line(loading->faults, place, path, "warning: ", message);
 }
 
 void config_fault_value(struct config_loading *loading,
@@ -130,7 +143,7 @@ static void set_by_path(struct config_loading *loading,
     cc_err err = map ? config_map_put(loading->config, map, key, span_str(value))
                      : config_value_set(loading->config, row, span_str(value));
     row = row ? row : map;
-    loading->places[config_row_index(row)] = place;
+    loading->faults->places[config_row_index(row)] = place;
     if (err.code)
         config_fault_value(loading, place, row, err);
 }

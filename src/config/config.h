@@ -21,7 +21,8 @@
 enum {
     CONFIG_LIST_MAX = 16,
     CONFIG_TEXT_MAX = 256,
-    CONFIG_PATH_MAX = 512
+    CONFIG_PATH_MAX = 512,
+    CONFIG_ROWS_MAX = 64
 };
 
 struct config_text_list {
@@ -135,11 +136,19 @@ struct config_override {
         *origin; /* "--server-listen-port" or "CONTAINMENT_SERVER__LISTEN_PORT": for messages */
 };
 
+/* Where a value came from. */
+struct config_place {
+    struct span
+        origin;    /* file, variable or flag: the caller's of config_load(); empty: the default */
+    uint32_t line; /* 0: none */
+};
+
 /* What was wrong and where; the text names file, line and path and shows no secret value. */
 struct config_faults {
     struct buf text; /* one fault a line */
     uint32_t count;
     uint32_t warnings;
+    struct config_place places[CONFIG_ROWS_MAX]; /* of each row's value */
 };
 
 void config_defaults(struct config *ret_config);
@@ -152,6 +161,9 @@ CC_ERR config_load(const char *path,
                    size_t override_count,
                    struct config *ret_config,
                    struct config_faults *ret_faults);
+/* Adds what is found wrong with the value of the option `path` after the loading, where files are looked at. */
+void config_faults_add(struct config_faults *faults, const char *path, const char *fmt, ...)
+    CC_PRINTF(3, 4);
 /* SIGHUP: copies the reloadable options of `fresh`. The paths of others that differ are appended to
  * `fixed`, with spaces between.
  */

@@ -5,7 +5,7 @@ static struct config_place place_of(const struct config_loading *loading, const 
 {
     const struct config_row *row = config_row_find(path);
     cc_assert(row);
-    return loading->places[config_row_index(row)];
+    return loading->faults->places[config_row_index(row)];
 }
 
 /* SQLite opens names like these in memory, or by rules of their own: durability would be gone by a file name

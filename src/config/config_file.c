@@ -68,7 +68,7 @@ take_value(struct walk *walk, const struct config_row *row, const struct yml_nod
 static void take_row(struct walk *walk, const struct config_row *row, const struct yml_node *node)
 {
     cc_err err = take_value(walk, row, node);
-    walk->loading->places[config_row_index(row)] = place_of(walk, node);
+    walk->loading->faults->places[config_row_index(row)] = place_of(walk, node);
     if (err.code)
         config_fault_value(walk->loading, place_of(walk, node), row, err);
 }

@@ -10,15 +10,9 @@
 
 #include "config/config_table.h"
 
-struct config_place {
-    struct span origin; /* file, variable or flag; empty: the default */
-    uint32_t line;      /* 0: none */
-};
-
 struct config_loading {
     struct config *config;
     struct config_faults *faults;
-    struct config_place places[CONFIG_ROWS_MAX];
 };
 
 /* Notes a fault of the option `path` ("": none) at `place`. */

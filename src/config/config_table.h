@@ -41,10 +41,6 @@ struct config_row {
     const char *doc;
 };
 
-enum {
-    CONFIG_ROWS_MAX = 64
-};
-
 extern const struct config_row config_rows[];
 extern const size_t config_row_count;
 

@@ -332,6 +332,40 @@ CC_ERR sign_request_parse(struct jdoc *doc,
     return CC_OK;
 }
 
+CC_ERR sign_batch_parse(struct jdoc *doc, uint8_t *body, size_t len, uint32_t *ret_count)
+{
+    if (len > BATCH_BODY_MAX)
+        return CC_FAIL(BODY_TOO_LARGE, NULL);
+    CC_TRY(jdoc_parse(doc, body, len));
+    struct jval items = jdoc_root(doc);
+    if (jval_type(items) != JVAL_ARRAY)
+        return CC_FAIL(FIELD_TYPE, "expected an array of requests");
+    if (jval_count(items) > BATCH_ITEMS_MAX)
+        return CC_FAIL(BODY_TOO_LARGE, "more than 2048 requests");
+    *ret_count = jval_count(items);
+    return CC_OK;
+}
+
+CC_ERR sign_batch_kind(struct jval item, enum eth_kind *ret_kind)
+{
+    if (jval_type(item) != JVAL_OBJECT)
+        return CC_FAIL(FIELD_TYPE, "expected an object");
+    return read_kind(item, ret_kind);
+}
+
+CC_ERR sign_batch_item(const struct eth_network *network,
+                       struct jval item,
+                       struct sign_request *ret_request)
+{
+    struct eth_pubkey pubkey;
+    struct span identifier;
+    if (jval_type(item) != JVAL_OBJECT)
+        return CC_FAIL(FIELD_TYPE, "expected an object");
+    CC_TRY(field_text(item, "identifier", &identifier));
+    CC_TRY(identifier_parse(identifier, &pubkey));
+    return read_request(network, item, &pubkey, ret_request);
+}
+
 CC_ERR identifier_parse(struct span text, struct eth_pubkey *ret_pubkey)
 {
     struct eth_pubkey pubkey;

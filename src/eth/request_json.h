@@ -22,6 +22,8 @@ enum {
     SIGN_BODY_MAX = 1 << 20,      /* every kind but one */
     ENVELOPE_BODY_MAX = 32 << 20, /* EXECUTION_PAYLOAD_ENVELOPE */
     SIGN_TOKENS_MAX = 1 << 19,    /* for jdoc_init(): more than a body of SIGN_BODY_MAX can hold */
+    BATCH_BODY_MAX = 4 << 20,     /* many requests in one array */
+    BATCH_ITEMS_MAX = 2048,
 };
 
 /* Reads one body. BODY_TOO_LARGE beyond what its kind may have. */
@@ -31,6 +33,15 @@ CC_ERR sign_request_parse(struct jdoc *doc,
                           size_t len,
                           const struct eth_pubkey *pubkey,
                           struct sign_request *ret_request);
+
+/* Reads a body of many requests: an array of up to BATCH_ITEMS_MAX values, whatever they are. BODY_TOO_LARGE beyond that. */
+CC_ERR sign_batch_parse(struct jdoc *doc, uint8_t *body, size_t len, uint32_t *ret_count);
+/* One value of the array: a request with its `identifier` beside the other fields. */
+CC_ERR sign_batch_item(const struct eth_network *network,
+                       struct jval item,
+                       struct sign_request *ret_request);
+/* What such a value asks for, nothing else of it being looked at. */
+CC_ERR sign_batch_kind(struct jval item, enum eth_kind *ret_kind);
 
 /* The public key in a path or an item: 48 bytes of hex in any case, with or without 0x. IDENTIFIER otherwise. */
 CC_ERR identifier_parse(struct span text, struct eth_pubkey *ret_pubkey);

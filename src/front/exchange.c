@@ -1,5 +1,6 @@
 #include "front/exchange.h"
 
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,9 +9,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/num.h"
 
-/* HELD: its taker's. QUEUED: its id is in the ring. COPYING: the sender copies the question. SENT: on its way. FILLING: won
- * by who completes it.
+#include "eth/request_json.h"
+
+/* HELD: its taker's. QUEUED: its id is in the ring. COPYING: the sender copies the question, for a moment. SENT: on its way.
+ * FILLING: won by who has an answer for it, for a moment, or completes it. A batch of which a part is sent is QUEUED again.
  */
 enum ticket_state {
     STATE_FREE,
@@ -24,8 +28,12 @@ enum ticket_state {
 enum {
     SIGN_FIT = DOOR_FIT(sizeof(struct a_sign)),
     QUERY_FIT = DOOR_FIT(sizeof(struct a_query)),
-    KEYS_MAX = 64 << 20 /* bytes of one list of public keys: more than a million */
+    KEYS_MAX = 64 << 20, /* bytes of one list of public keys: more than a million */
+    INDEX_BITS = 20,
+    ITEM_BITS = 12
 };
+
+_Static_assert(INDEX_BITS + ITEM_BITS == 32 && BATCH_ITEMS_MAX <= 1 << ITEM_BITS, "ids");
 
 static uint64_t pack(uint64_t generation, enum ticket_state state)
 {
@@ -38,9 +46,19 @@ static uint64_t generation_of(uint64_t state)
 }
 
 /* The id carries 32 bits of the generation: it comes round after four thousand million uses of one ticket. */
-static uint64_t id_of(uint32_t index, uint64_t generation)
+static uint64_t id_of(uint32_t index, uint64_t generation, uint32_t item)
 {
-    return (generation & UINT32_MAX) << 32 | index;
+    return (generation & UINT32_MAX) << 32 | item << INDEX_BITS | index;
+}
+
+static uint32_t index_of(uint64_t id)
+{
+    return (uint32_t)id & ((1U << INDEX_BITS) - 1);
+}
+
+static uint32_t item_of(uint64_t id)
+{
+    return (uint32_t)id >> INDEX_BITS;
 }
 
 static bool
@@ -50,11 +68,10 @@ move(struct ticket *t, uint64_t generation, enum ticket_state from, enum ticket_
     return atomic_compare_exchange_strong(&t->state, &expected, pack(generation, to));
 }
 
-CC_ERR
-exchange_init(struct exchange *x, uint32_t count, uint32_t max_waiting, exchange_done_fn *done)
+CC_ERR exchange_init(struct exchange *x, uint32_t count, exchange_done_fn *done)
 {
-    *x = (struct exchange){
-        .count = count, .max_waiting = max_waiting, .done = done, .fd = -1, .queue_cap = 2 * count};
+    cc_assert(count <= 1U << INDEX_BITS);
+    *x = (struct exchange){.count = count, .done = done, .fd = -1, .queue_cap = 2 * count};
     cc_assert(pthread_mutex_init(&x->free_lock, NULL) == 0 &&
               pthread_mutex_init(&x->queue_lock, NULL) == 0 &&
               pthread_cond_init(&x->queue_filled, NULL) == 0);
@@ -128,6 +145,9 @@ void ticket_release(struct exchange *x, struct ticket *t)
 static void complete(struct exchange *x, struct ticket *t, uint64_t generation, cc_err err)
 {
     t->err = err;
+    if (t->admitted)
+        budget_give(&x->budget, t->question.sign.client, 1);
+    t->admitted = false;
     metric_sub(METRIC_HTTP_IN_FLIGHT, 1);
     (void)atomic_fetch_sub(&x->waiting, 1);
     bool won = move(t, generation, STATE_FILLING, STATE_HELD);
@@ -146,12 +166,16 @@ static void give_up(struct exchange *x, struct ticket *t, uint64_t state, cc_err
         complete(x, t, generation, err);
 }
 
-static bool enqueue(struct exchange *x, uint64_t id)
+/* Blocks go before all that waits here. */
+static bool enqueue(struct exchange *x, uint64_t id, bool first)
 {
     (void)pthread_mutex_lock(&x->queue_lock);
     bool fits = x->queue_len < x->queue_cap && !x->stopping;
     if (fits) {
-        x->queue[(x->queue_head + x->queue_len) % x->queue_cap] = id;
+        if (first)
+            x->queue_head = (x->queue_head + x->queue_cap - 1) % x->queue_cap;
+        uint32_t at = first ? x->queue_head : (x->queue_head + x->queue_len) % x->queue_cap;
+        x->queue[at] = id;
         if (x->queue_len++ == 0)
             (void)pthread_cond_signal(&x->queue_filled);
     }
@@ -159,29 +183,59 @@ static bool enqueue(struct exchange *x, uint64_t id)
     return fits;
 }
 
+static void give_ids(struct ticket *t, uint64_t generation)
+{
+    uint64_t id = id_of(t->index, generation, 0);
+    switch (t->ask) {
+    case TICKET_SIGN:
+        t->question.sign.id = id;
+        return;
+    case TICKET_QUERY:
+        t->question.query.id = id;
+        return;
+    case TICKET_BATCH:
+        break;
+    }
+    struct batch *b = t->question.batch;
+    cc_assert(b->asked > 0 && b->asked <= BATCH_ITEMS_MAX);
+    for (uint32_t i = 0; i < b->asked; i++)
+        b->asks[i].id = id_of(t->index, generation, i);
+    t->batch_sent = 0;
+    t->batch_answered = 0;
+}
+
+static cc_err admit(struct exchange *x, struct ticket *t)
+{
+    if (!exchange_is_open(x))
+        return CC_FAIL(DOOR_CLOSED, NULL);
+    if (t->ask != TICKET_SIGN)
+        return CC_OK;
+    t->admitted = budget_take(&x->budget, t->question.sign.client, 1, t->urgent);
+    if (t->admitted)
+        return CC_OK;
+    metric_add(METRIC_HTTP_SHED, 0, 0, 1);
+    return CC_FAIL(BUSY, NULL);
+}
+
 void ticket_submit(struct exchange *x, struct ticket *t)
 {
     uint64_t generation = generation_of(atomic_load(&t->state)) + 1;
-    uint64_t id = id_of(t->index, generation);
     atomic_store(&t->asked_ms, clock_mono_ms());
     t->next_chunk = 0;
     t->keys.len = 0;
-    if (t->ask == TICKET_SIGN)
-        t->question.sign.id = id;
-    else
-        t->question.query.id = id;
+    give_ids(t, generation);
     metric_add(METRIC_HTTP_IN_FLIGHT, 0, 0, 1);
-    bool too_many = atomic_fetch_add(&x->waiting, 1) >= x->max_waiting && !t->urgent;
-    if (too_many || !exchange_is_open(x)) {
-        if (too_many)
-            metric_add(METRIC_HTTP_SHED, 0, 0, 1);
+    (void)atomic_fetch_add(&x->waiting, 1);
+    cc_err err = admit(x, t);
+    if (err.code) {
         atomic_store(&t->state, pack(generation, STATE_FILLING));
-        complete(x, t, generation, too_many ? CC_FAIL(BUSY, NULL) : CC_FAIL(DOOR_CLOSED, NULL));
+        complete(x, t, generation, err);
         return;
     }
+    bool first = t->urgent;
     atomic_store(&t->state, pack(generation, STATE_QUEUED));
     /* From here on the receiver, or expire() after the door closed, may complete it. */
-    if (!enqueue(x, id))
+    if (!enqueue(x, id_of(t->index, generation, 0), first))
         give_up(x, t, pack(generation, STATE_QUEUED), CC_FAIL(BUSY, NULL));
 }
 
@@ -208,7 +262,7 @@ void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms)
 
 static struct ticket *ticket_of(struct exchange *x, uint64_t id, uint64_t *ret_state)
 {
-    uint32_t index = (uint32_t)id;
+    uint32_t index = index_of(id);
     if (index >= x->count)
         return NULL;
     struct ticket *t = &x->tickets[index];
@@ -216,37 +270,75 @@ static struct ticket *ticket_of(struct exchange *x, uint64_t id, uint64_t *ret_s
     return (generation_of(*ret_state) & UINT32_MAX) == id >> 32 ? t : NULL;
 }
 
-struct batch {
+struct packets {
     uint32_t signs;
     uint32_t queries;
 };
 
-/* Moves what waits into the batch arrays, until one of them is full. */
-static bool gather(struct exchange *x, struct batch *batch)
+static bool is_full(const struct packets *p)
 {
-    *batch = (struct batch){0};
+    return p->signs == SIGN_FIT || p->queries == QUERY_FIT;
+}
+
+/* Makes the ticket the sender's, unless it was given up. Who has an answer for it has it only for a moment. */
+static struct ticket *grab(struct exchange *x, uint64_t id, uint64_t *ret_generation)
+{
+    for (;;) {
+        uint64_t state;
+        struct ticket *t = ticket_of(x, id, &state);
+        enum ticket_state s = (enum ticket_state)(state & 0xff);
+        if (!t || (s != STATE_QUEUED && s != STATE_FILLING))
+            return NULL;
+        *ret_generation = generation_of(state);
+        if (s == STATE_QUEUED && move(t, *ret_generation, STATE_QUEUED, STATE_COPYING))
+            return t;
+        (void)sched_yield();
+    }
+}
+
+/* True when some of it is left for another packet. */
+static bool copy_question(struct exchange *x, struct ticket *t, struct packets *p)
+{
+    if (t->ask == TICKET_QUERY) {
+        x->query_batch[p->queries++] = t->question.query;
+        return false;
+    }
+    if (t->ask == TICKET_SIGN) {
+        x->sign_batch[p->signs++] = t->question.sign;
+        return false;
+    }
+    const struct batch *b = t->question.batch;
+    uint32_t count = (uint32_t)u64_min(b->asked - t->batch_sent, SIGN_FIT - p->signs);
+    memcpy(&x->sign_batch[p->signs], &b->asks[t->batch_sent], count * sizeof *b->asks);
+    p->signs += count;
+    t->batch_sent += count;
+    return t->batch_sent < b->asked;
+}
+
+/* Moves what waits into the packets, until one of them is full. */
+static bool gather(struct exchange *x, struct packets *p)
+{
+    *p = (struct packets){0};
     (void)pthread_mutex_lock(&x->queue_lock);
     while (x->queue_len == 0 && !x->stopping)
         (void)pthread_cond_wait(&x->queue_filled, &x->queue_lock);
-    bool more = x->queue_len > 0 && !x->stopping;
-    while (more && x->queue_len && batch->signs < SIGN_FIT && batch->queries < QUERY_FIT) {
+    bool going_on = !x->stopping;
+    while (going_on && x->queue_len && !is_full(p)) {
         uint64_t id = x->queue[x->queue_head];
+        uint64_t generation;
         x->queue_head = (x->queue_head + 1) % x->queue_cap;
         x->queue_len--;
-        uint64_t state;
-        struct ticket *t = ticket_of(x, id, &state);
-        uint64_t generation = generation_of(state);
-        if (!t || !move(t, generation, STATE_QUEUED, STATE_COPYING))
+        struct ticket *t = grab(x, id, &generation);
+        if (!t)
             continue;
-        if (t->ask == TICKET_SIGN)
-            x->sign_batch[batch->signs++] = t->question.sign;
-        else
-            x->query_batch[batch->queries++] = t->question.query;
-        bool sent = move(t, generation, STATE_COPYING, STATE_SENT);
+        bool more = copy_question(x, t, p);
+        if (more) /* the place that its id has just left */
+            x->queue[(x->queue_head + x->queue_len++) % x->queue_cap] = id;
+        bool sent = move(t, generation, STATE_COPYING, more ? STATE_QUEUED : STATE_SENT);
         cc_assert(sent);
     }
     (void)pthread_mutex_unlock(&x->queue_lock);
-    return more;
+    return going_on;
 }
 
 static void close_door(struct exchange *x, const char *why, cc_err err)
@@ -259,17 +351,17 @@ static void close_door(struct exchange *x, const char *why, cc_err err)
 static void *sender_main(void *arg)
 {
     struct exchange *x = arg;
-    struct batch batch;
-    while (gather(x, &batch)) {
+    struct packets packets;
+    while (gather(x, &packets)) {
         cc_err err = CC_OK;
         uint64_t begun = clock_mono_ms();
-        if (batch.queries)
+        if (packets.queries)
             err = door_send(x->fd, x->life, A_QUERY, x->query_batch, sizeof(struct a_query),
-                            batch.queries);
-        if (batch.signs && !err.code) {
-            metric_observe(METRIC_DOOR_BATCH, 0, batch.signs);
+                            packets.queries);
+        if (packets.signs && !err.code) {
+            metric_observe(METRIC_DOOR_BATCH, 0, packets.signs);
             err = door_send(x->fd, x->life, A_SIGN, x->sign_batch, sizeof(struct a_sign),
-                            batch.signs);
+                            packets.signs);
         }
         if (err.code && exchange_is_open(x) && clock_mono_ms() - begun >= DOOR_STALL_MS)
             atomic_store(&x->stalled, true);
@@ -281,39 +373,90 @@ static void *sender_main(void *arg)
 
 /* --- the receiver ------------------------------------------------------------------------------------------------- */
 
-/* Wins the ticket that `id` names, if it waits for an answer to such a question; NULL for a late, repeated or invented
- * answer.
- */
-static struct ticket *win(struct exchange *x,
-                          uint64_t id,
-                          enum ticket_ask ask,
-                          uint32_t question,
-                          uint64_t *ret_generation)
+/* A ticket that was won, and what to put it back to. */
+struct won {
+    struct ticket *ticket; /* NULL: none */
+    uint64_t generation;
+    enum ticket_state from;
+};
+
+static void put_back(struct won won)
 {
-    uint64_t state;
-    struct ticket *t = ticket_of(x, id, &state);
-    if (!t || !move(t, generation_of(state), STATE_SENT, STATE_FILLING))
-        return NULL;
-    if (t->ask != ask || (ask == TICKET_QUERY && t->question.query.question != question)) {
-        bool back = move(t, generation_of(state), STATE_FILLING, STATE_SENT);
-        cc_assert(back);
-        return NULL;
+    bool back = move(won.ticket, won.generation, STATE_FILLING, won.from);
+    cc_assert(back);
+}
+
+/* Asked such a question, and of it something that can be answered by now? The ticket is ours while this looks. */
+static bool fits(struct won won, unsigned asks, uint32_t question)
+{
+    const struct ticket *t = won.ticket;
+    if (!(t->ask & asks) || (won.from == STATE_QUEUED && t->ask != TICKET_BATCH))
+        return false;
+    return t->ask != TICKET_QUERY || t->question.query.question == question;
+}
+
+/* Wins the ticket that `id` names, if it waits for an answer to such a question (`asks`: enum ticket_ask, several); none for
+ * a late, repeated or invented answer.
+ */
+static struct won win(struct exchange *x, uint64_t id, unsigned asks, uint32_t question)
+{
+    struct won won = {0};
+    for (;;) {
+        uint64_t state;
+        won.ticket = ticket_of(x, id, &state);
+        won.generation = generation_of(state);
+        won.from = (enum ticket_state)(state & 0xff);
+        if (!won.ticket ||
+            (won.from != STATE_SENT && won.from != STATE_QUEUED && won.from != STATE_COPYING))
+            return (struct won){0};
+        if (won.from != STATE_COPYING && move(won.ticket, won.generation, won.from, STATE_FILLING))
+            break;
+        (void)sched_yield();
     }
-    *ret_generation = generation_of(state);
-    return t;
+    if (fits(won, asks, question))
+        return won;
+    put_back(won);
+    return (struct won){0};
+}
+
+static void complete_won(struct exchange *x, struct won won, cc_err err)
+{
+    complete(x, won.ticket, won.generation, err);
+}
+
+/* One of many: takes it unless it was not asked yet, or is answered already. */
+static void take_one_of_batch(struct exchange *x, struct won won, const struct a_signed *item)
+{
+    struct ticket *t = won.ticket;
+    struct batch *b = t->question.batch;
+    uint32_t i = item_of(item->id);
+    if (i < t->batch_sent && b->answers[i].error == BATCH_UNANSWERED) {
+        b->answers[i] = *item;
+        b->answers[i].error = (uint32_t)error_from_number(item->error).code;
+        t->batch_answered++;
+    }
+    if (t->batch_answered == b->asked)
+        complete_won(x, won, CC_OK);
+    else
+        put_back(won);
 }
 
 static void take_signed(struct exchange *x, const struct door_message *m)
 {
     for (uint32_t i = 0; i < m->head.count; i++) {
         struct a_signed item;
-        uint64_t generation;
         memcpy(&item, m->items + i * sizeof item, sizeof item);
-        struct ticket *t = win(x, item.id, TICKET_SIGN, 0, &generation);
-        if (!t)
+        struct won won = win(x, item.id, TICKET_SIGN | TICKET_BATCH, 0);
+        if (!won.ticket)
             continue;
-        t->answer.sign = item;
-        complete(x, t, generation, error_from_number(item.error));
+        if (won.ticket->ask == TICKET_BATCH) {
+            take_one_of_batch(x, won, &item);
+        } else if (item_of(item.id)) {
+            put_back(won);
+        } else {
+            won.ticket->answer.sign = item;
+            complete_won(x, won, error_from_number(item.error));
+        }
     }
 }
 
@@ -321,9 +464,9 @@ static void take_signed(struct exchange *x, const struct door_message *m)
 static void take_public_keys(struct exchange *x, const struct door_message *m)
 {
     struct a_public_keys item;
-    uint64_t generation;
     memcpy(&item, m->items, sizeof item);
-    struct ticket *t = win(x, item.id, TICKET_QUERY, ASK_PUBLIC_KEYS, &generation);
+    struct won won = win(x, item.id, TICKET_QUERY, ASK_PUBLIC_KEYS);
+    struct ticket *t = won.ticket;
     if (!t)
         return;
     cc_err err = error_from_number(item.error);
@@ -331,50 +474,45 @@ static void take_public_keys(struct exchange *x, const struct door_message *m)
         err = CC_FAIL(PROTOCOL, "chunks of the public keys");
     if (!err.code)
         err = buf_append(&t->keys, item.keys, item.count * sizeof item.keys[0]);
-    if (err.code || item.last) {
-        complete(x, t, generation, err);
-        return;
-    }
-    bool back = move(t, generation, STATE_FILLING, STATE_SENT);
-    cc_assert(back);
+    if (err.code || item.last)
+        complete_won(x, won, err);
+    else
+        put_back(won);
 }
 
 static void take_health(struct exchange *x, const struct door_message *m)
 {
     struct a_health item;
-    uint64_t generation;
     memcpy(&item, m->items, sizeof item);
-    struct ticket *t = win(x, item.id, TICKET_QUERY, ASK_HEALTH, &generation);
-    if (!t)
+    struct won won = win(x, item.id, TICKET_QUERY, ASK_HEALTH);
+    if (!won.ticket)
         return;
-    t->answer.health = item;
-    complete(x, t, generation, CC_OK);
+    won.ticket->answer.health = item;
+    complete_won(x, won, CC_OK);
 }
 
 static void take_reload(struct exchange *x, const struct door_message *m)
 {
     struct a_reload item;
-    uint64_t generation;
     memcpy(&item, m->items, sizeof item);
-    struct ticket *t = win(x, item.id, TICKET_QUERY, ASK_RELOAD_START, &generation);
-    if (!t)
-        t = win(x, item.id, TICKET_QUERY, ASK_RELOAD_STATUS, &generation);
-    if (!t)
+    struct won won = win(x, item.id, TICKET_QUERY, ASK_RELOAD_START);
+    if (!won.ticket)
+        won = win(x, item.id, TICKET_QUERY, ASK_RELOAD_STATUS);
+    if (!won.ticket)
         return;
-    t->answer.reload = item;
-    complete(x, t, generation, error_from_number(item.error));
+    won.ticket->answer.reload = item;
+    complete_won(x, won, error_from_number(item.error));
 }
 
 static void take_high_watermark(struct exchange *x, const struct door_message *m)
 {
     struct a_high_watermark item;
-    uint64_t generation;
     memcpy(&item, m->items, sizeof item);
-    struct ticket *t = win(x, item.id, TICKET_QUERY, ASK_HIGH_WATERMARK, &generation);
-    if (!t)
+    struct won won = win(x, item.id, TICKET_QUERY, ASK_HIGH_WATERMARK);
+    if (!won.ticket)
         return;
-    t->answer.mark = item;
-    complete(x, t, generation, error_from_number(item.error));
+    won.ticket->answer.mark = item;
+    complete_won(x, won, error_from_number(item.error));
 }
 
 static void dispatch(struct exchange *x, const struct door_message *m)

@@ -2,8 +2,9 @@
  *
  * WHAT      A fixed table of tickets. Whoever has a question takes a ticket, fills in what to ask and submits it; a sender
  *           thread takes ALL that waits and puts it into as few packets of door A as fit; a receiver thread matches
- *           each answer to its ticket and hands it back by `done`.
- * PROMISE   An answer reaches the one request that asked, once, or nobody: an id is (index, generation), the generation
+ *           each answer to its ticket and hands it back by `done`. A batch is one ticket with many answers; its packets
+ *           take turns with what others ask, blocks go first.
+ * PROMISE   An answer reaches the one request that asked, once, or nobody: an id is (index, item, generation), the generation
  *           grows with each submission, and whoever completes a ticket (answer, time-out, closed door) must first win
  *           it by one compare-and-swap. So neither a late answer nor a repeated or invented one can cross (C2).
  * THREADS   take/submit/release: any thread, each ticket one at a time. `done` is called by the receiver's or the caller's
@@ -19,11 +20,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "front/batch.h"
+#include "front/budget.h"
 #include "wire/door_a.h"
 
 enum ticket_ask {
-    TICKET_SIGN,
-    TICKET_QUERY
+    TICKET_SIGN = 1 << 0,
+    TICKET_BATCH = 1 << 1,
+    TICKET_QUERY = 1 << 2
 };
 
 /* Grown buffers above this are given back when a ticket is released. */
@@ -40,6 +44,7 @@ struct ticket {
     union {
         struct a_sign sign;
         struct a_query query;
+        struct batch *batch; /* at least one is asked; its answers are put there too */
     } question;
     /* The answer: valid in and after `done`. */
     cc_err err;
@@ -53,7 +58,10 @@ struct ticket {
     /* private */
     _Atomic uint64_t state; /* generation << 8 | enum ticket_state */
     _Atomic uint64_t asked_ms;
+    bool admitted;
     uint32_t next_chunk;
+    uint32_t batch_sent;
+    uint32_t batch_answered;
     uint32_t next_free;
 };
 
@@ -63,8 +71,8 @@ typedef void exchange_done_fn(struct ticket *ticket);
 struct exchange {
     struct ticket *tickets;
     uint32_t count;
-    uint32_t max_waiting;
     exchange_done_fn *done;
+    struct budget budget;
     /* private */
     int fd;
     uint32_t life;
@@ -87,9 +95,7 @@ struct exchange {
     struct door_message *message;
 };
 
-/* Makes a table of `count` tickets of which `max_waiting` can wait for the core at one time. */
-CC_ERR
-exchange_init(struct exchange *x, uint32_t count, uint32_t max_waiting, exchange_done_fn *done);
+CC_ERR exchange_init(struct exchange *x, uint32_t count, exchange_done_fn *done);
 /* Starts the two threads over door A. */
 CC_ERR exchange_start(struct exchange *x, int fd, uint32_t life);
 /* Ends the threads (the door is shut); every ticket that waits is completed with DOOR_CLOSED. */
@@ -100,7 +106,9 @@ void exchange_release(struct exchange *x);
 struct ticket *ticket_take(struct exchange *x);
 /* Gives a ticket back; not while it waits. */
 void ticket_release(struct exchange *x, struct ticket *t);
-/* Asks. `done` is called exactly once, possibly before this returns. */
+/* Asks. `done` is called exactly once, possibly before this returns. A single signing request is admitted by the budget here;
+ * a batch by who made it, before, and until it is freed.
+ */
 void ticket_submit(struct exchange *x, struct ticket *t);
 
 /* Completes with BUSY what was asked more than `limit_ms` before `now_ms`, and with DOOR_CLOSED everything once the door

@@ -151,7 +151,7 @@ static cc_err open_front(struct front *f)
         CC_TRY(receive_order(f));
     if (f->door < 0)
         return CC_FAIL(PROTOCOL, "no door to the core");
-    CC_TRY(exchange_init(&f->exchange, http_tickets(server), HTTP_WAITING_MAX, http_done));
+    CC_TRY(exchange_init(&f->exchange, http_tickets(server), http_done));
     struct http_options options = {server, &f->network, &f->exchange, cells, thread_count()};
     CC_TRY(http_open(&options, &f->http));
     for (int kind = LISTENER_API; kind <= LISTENER_METRICS; kind++) {

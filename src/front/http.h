@@ -24,8 +24,6 @@
 #include "wire/control.h"
 
 enum {
-    HTTP_WAITING_MAX =
-        2048, /* requests at the core; further ones are refused at once, but for blocks */
     HTTP_CORE_LIMIT_MS = 10000 /* how long an answer of the core may take */
 };
 

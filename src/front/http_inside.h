@@ -52,6 +52,7 @@ struct request {
     struct MHD_Connection *mhd;
     struct connection *connection;
     struct ticket *ticket;
+    uint32_t client; /* the connection's */
     enum request_phase phase;
     bool close;       /* after the answer */
     bool refused;     /* `refusal` is the answer, once the body is in */
@@ -64,6 +65,8 @@ struct request {
     struct refusal refusal;
     struct buf body;
     struct buf answer;
+    struct batch *batch;  /* NULL: none */
+    uint32_t admitted;    /* requests in `batch` that the budget counts */
     struct request *next; /* in the queue of large bodies */
 };
 

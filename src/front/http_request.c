@@ -30,6 +30,8 @@ static enum MHD_Result queue_answer(struct request *r, struct header header)
     if (header.status == 405)
         ok = ok &&
              MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->match.allow) == MHD_YES;
+    if (header.status == 503)
+        ok = ok && MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1") == MHD_YES;
     if (header.status == 401)
         ok = ok && MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
                                            "Bearer, Basic") == MHD_YES;
@@ -107,8 +109,9 @@ static cc_err check_gates(struct request *r, const char *method, const char *tar
         CC_TRY(head_check_host(&r->head, &r->http->config->host_allowlist));
     if (route->gate == GATE_TOKEN && listener != LISTENER_UNIX)
         return CC_FAIL(UNAUTHENTICATED, "over TCP this route needs a token");
-    if (r->match.id == ROUTE_PUBLIC_KEYS && !head_takes_json(&r->head))
-        return CC_FAIL(NOT_ACCEPTABLE, "public keys are served as application/json");
+    bool json_only = r->match.id == ROUTE_PUBLIC_KEYS || r->match.id == ROUTE_SIGN_BATCH;
+    if (json_only && !head_takes_json(&r->head))
+        return CC_FAIL(NOT_ACCEPTABLE, "lists are served as application/json");
     if (r->head.has_length &&
         r->head.length > (route->body_limit ? route->body_limit : BODY_IGNORED_MAX))
         return CC_FAIL(BODY_TOO_LARGE, NULL);
@@ -125,10 +128,12 @@ static struct request *request_begin(struct http *h, struct MHD_Connection *mhd)
     r->http = h;
     r->mhd = mhd;
     r->connection = connection_of(mhd);
+    r->client = r->connection->client;
     r->ticket = t;
     r->phase = PHASE_ARRIVING;
     r->close = r->refused = r->large = false;
     r->reserved = r->swallowed = 0;
+    r->admitted = 0;
     r->began_ns = clock_mono_ns();
     r->match.id = ROUTE_NONE;
     r->next = NULL;
@@ -211,7 +216,7 @@ static cc_err reserve(struct request *r, size_t len)
 static cc_err keep_body(struct request *r, const char *data, size_t len)
 {
     size_t total = r->body.len + len;
-    if (total > SIGN_BODY_MAX && !r->large)
+    if (total > SIGN_BODY_MAX && !r->large && r->match.id == ROUTE_SIGN)
         CC_TRY(admit_large(r));
     if (total > route_info(r->match.id)->body_limit)
         return CC_FAIL(BODY_TOO_LARGE, NULL);
@@ -231,6 +236,83 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t *le
     }
     r->swallowed += n;
     return r->swallowed <= BODY_IGNORED_MAX ? MHD_YES : MHD_NO;
+}
+
+/* --- the core has answered ---------------------------------------------------------------------------------------- */
+
+void http_done(struct ticket *ticket)
+{
+    struct request *r = ticket->owner;
+    MHD_resume_connection(r->mhd);
+}
+
+static cc_err put_answer(struct request *r, struct header *header)
+{
+    const struct ticket *t = r->ticket;
+    bool draining = atomic_load(&r->http->draining);
+    bool json = head_wants_json(&r->head);
+    switch (r->match.id) {
+    case ROUTE_SIGN:
+        header->type = json ? json_type : text_type;
+        return answer_signature(&r->answer, &t->answer.sign.signature, json);
+    case ROUTE_SIGN_BATCH:
+        return batch_answer(&r->answer, r->batch, t->err);
+    case ROUTE_PUBLIC_KEYS:
+        return answer_public_keys(&r->answer, (const struct eth_pubkey *)(const void *)t->keys.data,
+                                  t->keys.len / sizeof(struct eth_pubkey));
+    case ROUTE_READYZ:
+        return answer_ready(&r->answer, &t->answer.health, draining, &header->status);
+    case ROUTE_HEALTHCHECK:
+        return answer_health(&r->answer, &t->answer.health, draining, &header->status);
+    case ROUTE_RELOAD_STATUS:
+        return answer_reload_status(&r->answer, &t->answer.reload);
+    case ROUTE_RELOAD_START:
+        header->status = 202;
+        return answer_reload_started(&r->answer);
+    case ROUTE_HIGH_WATERMARK:
+        return answer_high_watermark(&r->answer, &t->answer.mark);
+    case ROUTE_UPCHECK:
+    case ROUTE_METRICS:
+    case ROUTE_NONE:
+    case ROUTE_END:
+        break;
+    }
+    return CC_FAIL(LIMIT, "a route without an answer");
+}
+
+static bool is_health_route(enum route_id id)
+{
+    return id == ROUTE_READYZ || id == ROUTE_HEALTHCHECK;
+}
+
+static enum MHD_Result finish_work(struct request *r)
+{
+    struct ticket *t = r->ticket;
+    struct header header = {200, json_type};
+    /* No answer is an answer here: nothing is up. */
+    if (t->err.code && is_health_route(r->match.id)) {
+        t->answer.health = (struct a_health){0};
+        t->err = CC_OK;
+    }
+    if (t->err.code && !r->batch) {
+        struct refusal refusal = {.err = t->err};
+        if (t->ask == TICKET_SIGN && t->answer.sign.error == (uint32_t)t->err.code)
+            refusal = refusal_from_core(&t->answer.sign);
+        return send_refusal(r, &refusal);
+    }
+    r->answer.len = 0;
+    cc_err err = put_answer(r, &header);
+    return err.code ? send_error(r, err) : queue_answer(r, header);
+}
+
+/* Ends the use of a buffer: wiped, and kept for the next request unless it has grown. */
+static void recycle(struct buf *b)
+{
+    if (b->cap > HTTP_BODY_KEPT)
+        buf_release(b);
+    else if (b->len)
+        explicit_bzero(b->data, b->len);
+    b->len = 0;
 }
 
 /* --- asking the core ---------------------------------------------------------------------------------------------- */
@@ -256,38 +338,86 @@ static void parser_return(struct http *h, struct parser *p)
     (void)pthread_mutex_unlock(&h->parsers_lock);
 }
 
-static cc_err parse_sign(struct request *r)
-{
-    struct eth_pubkey pubkey;
-    CC_TRY(identifier_parse(span_of(r->match.argument, r->match.argument_len), &pubkey));
-    struct parser *p = parser_borrow(r->http);
-    r->ticket->ask = TICKET_SIGN;
-    r->ticket->question.sign.client = r->connection->client;
-    cc_err err = sign_request_parse(&p->doc, r->http->network, r->body.data, r->body.len, &pubkey,
-                                    &r->ticket->question.sign.request);
-    parser_return(r->http, p);
-    return err;
-}
-
 static bool is_block(const struct sign_request *request)
 {
     return kind_info((enum eth_kind)request->kind)->slashable == SLASHABLE_BLOCK;
 }
 
+static cc_err parse_one(struct request *r, struct jdoc *doc)
+{
+    struct ticket *t = r->ticket;
+    struct eth_pubkey pubkey;
+    CC_TRY(identifier_parse(span_of(r->match.argument, r->match.argument_len), &pubkey));
+    CC_TRY(sign_request_parse(doc, r->http->network, r->body.data, r->body.len, &pubkey,
+                              &t->question.sign.request));
+    t->ask = TICKET_SIGN;
+    t->question.sign.client = r->client;
+    t->urgent = is_block(&t->question.sign.request);
+    return CC_OK;
+}
+
+/* Between the parse, whose memory is one for each parser, and memory of its own a batch must be admitted. */
+static cc_err parse_batch(struct request *r, struct jdoc *doc)
+{
+    struct ticket *t = r->ticket;
+    struct budget *budget = &r->http->exchange->budget;
+    uint32_t client = r->client;
+    uint32_t count;
+    CC_TRY(batch_open(doc, r->body.data, r->body.len, &count));
+    if (!budget_take(budget, client, count, false) &&
+        !(batch_names_block(doc) && budget_take(budget, client, count, true))) {
+        metric_add(METRIC_HTTP_SHED, 0, 0, 1);
+        return CC_FAIL(BUSY, "too many requests are waiting");
+    }
+    r->admitted = count;
+    CC_TRY(batch_read(doc, r->http->network, client, &r->batch));
+    metric_observe(METRIC_HTTP_BATCH, 0, count);
+    t->ask = TICKET_BATCH;
+    t->question.batch = r->batch;
+    t->urgent = r->batch->has_block;
+    return CC_OK;
+}
+
+static void drop_reserve(struct request *r)
+{
+    if (r->reserved)
+        (void)atomic_fetch_sub(&r->http->reserved, r->reserved);
+    r->reserved = 0;
+}
+
+static cc_err parse_body(struct request *r)
+{
+    bool many = r->match.id == ROUTE_SIGN_BATCH;
+    struct parser *p = parser_borrow(r->http);
+    cc_err err = many ? parse_batch(r, &p->doc) : parse_one(r, &p->doc);
+    parser_return(r->http, p);
+    if (many) { /* what was made of it waits, the text doesn't */
+        recycle(&r->body);
+        drop_reserve(r);
+    }
+    if (error_class(err) == CLASS_INPUT)
+        metric_add(METRIC_HTTP_MALFORMED, 0, 0, 1);
+    return err;
+}
+
+/* Nothing of a batch may be left to ask. */
+static bool is_decided(const struct request *r)
+{
+    return r->batch && r->batch->asked == 0;
+}
+
 /* Parses and asks; the connection is suspended. */
 static void sign_and_submit(struct request *r)
 {
-    cc_err err = parse_sign(r);
+    cc_err err = parse_body(r);
     if (err.code) {
-        if (error_class(err) == CLASS_INPUT)
-            metric_add(METRIC_HTTP_MALFORMED, 0, 0, 1);
         r->refused = true;
         r->refusal = refusal_of(err);
-        MHD_resume_connection(r->mhd);
-        return;
     }
-    r->ticket->urgent = is_block(&r->ticket->question.sign.request);
-    ticket_submit(r->http->exchange, r->ticket);
+    if (err.code || is_decided(r))
+        MHD_resume_connection(r->mhd);
+    else
+        ticket_submit(r->http->exchange, r->ticket);
 }
 
 static void hand_over(struct http *h, struct request *r)
@@ -331,13 +461,11 @@ static enum MHD_Result ask_sign(struct request *r)
         hand_over(r->http, r);
         return MHD_YES;
     }
-    cc_err err = parse_sign(r);
-    if (err.code) {
-        if (error_class(err) == CLASS_INPUT)
-            metric_add(METRIC_HTTP_MALFORMED, 0, 0, 1);
+    cc_err err = parse_body(r);
+    if (err.code)
         return send_error(r, err);
-    }
-    r->ticket->urgent = is_block(&r->ticket->question.sign.request);
+    if (is_decided(r))
+        return finish_work(r);
     MHD_suspend_connection(r->mhd);
     ticket_submit(r->http->exchange, r->ticket);
     return MHD_YES;
@@ -389,77 +517,13 @@ static enum MHD_Result begin_work(struct request *r)
     case ROUTE_HIGH_WATERMARK:
         return ask_core(r, ASK_HIGH_WATERMARK);
     case ROUTE_SIGN:
+    case ROUTE_SIGN_BATCH:
         return ask_sign(r);
     case ROUTE_NONE:
     case ROUTE_END:
         break;
     }
     return MHD_NO;
-}
-
-/* --- the core has answered ---------------------------------------------------------------------------------------- */
-
-void http_done(struct ticket *ticket)
-{
-    struct request *r = ticket->owner;
-    MHD_resume_connection(r->mhd);
-}
-
-static cc_err put_answer(struct request *r, struct header *header)
-{
-    const struct ticket *t = r->ticket;
-    bool draining = atomic_load(&r->http->draining);
-    bool json = head_wants_json(&r->head);
-    switch (r->match.id) {
-    case ROUTE_SIGN:
-        header->type = json ? json_type : text_type;
-        return answer_signature(&r->answer, &t->answer.sign.signature, json);
-    case ROUTE_PUBLIC_KEYS:
-        return answer_public_keys(&r->answer, (const struct eth_pubkey *)(const void *)t->keys.data,
-                                  t->keys.len / sizeof(struct eth_pubkey));
-    case ROUTE_READYZ:
-        return answer_ready(&r->answer, &t->answer.health, draining, &header->status);
-    case ROUTE_HEALTHCHECK:
-        return answer_health(&r->answer, &t->answer.health, draining, &header->status);
-    case ROUTE_RELOAD_STATUS:
-        return answer_reload_status(&r->answer, &t->answer.reload);
-    case ROUTE_RELOAD_START:
-        header->status = 202;
-        return answer_reload_started(&r->answer);
-    case ROUTE_HIGH_WATERMARK:
-        return answer_high_watermark(&r->answer, &t->answer.mark);
-    case ROUTE_UPCHECK:
-    case ROUTE_METRICS:
-    case ROUTE_NONE:
-    case ROUTE_END:
-        break;
-    }
-    return CC_FAIL(LIMIT, "a route without an answer");
-}
-
-static bool is_health_route(enum route_id id)
-{
-    return id == ROUTE_READYZ || id == ROUTE_HEALTHCHECK;
-}
-
-static enum MHD_Result finish_work(struct request *r)
-{
-    struct ticket *t = r->ticket;
-    struct header header = {200, json_type};
-    /* No answer is an answer here: nothing is up. */
-    if (t->err.code && is_health_route(r->match.id)) {
-        t->answer.health = (struct a_health){0};
-        t->err = CC_OK;
-    }
-    if (t->err.code) {
-        struct refusal refusal = {.err = t->err};
-        if (t->ask == TICKET_SIGN && t->answer.sign.error == (uint32_t)t->err.code)
-            refusal = refusal_from_core(&t->answer.sign);
-        return send_refusal(r, &refusal);
-    }
-    r->answer.len = 0;
-    cc_err err = put_answer(r, &header);
-    return err.code ? send_error(r, err) : queue_answer(r, header);
 }
 
 /* --- libmicrohttpd's calls ---------------------------------------------------------------------------------------- */
@@ -499,15 +563,6 @@ enum MHD_Result request_handle(void *http,
     return begin_work(r);
 }
 
-static void recycle(struct buf *b)
-{
-    if (b->cap > HTTP_BODY_KEPT)
-        buf_release(b);
-    else if (b->len)
-        explicit_bzero(b->data, b->len);
-    b->len = 0;
-}
-
 void request_completed(void *http,
                        struct MHD_Connection *mhd,
                        void **request,
@@ -524,8 +579,11 @@ void request_completed(void *http,
     recycle(&r->answer);
     if (r->large)
         (void)atomic_fetch_sub(&h->large, 1);
-    if (r->reserved)
-        (void)atomic_fetch_sub(&h->reserved, r->reserved);
+    drop_reserve(r);
+    batch_free(r->batch);
+    r->batch = NULL;
+    if (r->admitted)
+        budget_give(&h->exchange->budget, r->client, r->admitted);
     explicit_bzero(&r->match, sizeof r->match);
     ticket_release(h->exchange, r->ticket);
     (void)atomic_fetch_sub(&h->active, 1);

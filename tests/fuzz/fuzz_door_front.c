@@ -1,8 +1,9 @@
-/* Packets of door A as a captured core may send them. Four questions wait; the input answers, some of its ids made to fit.
+/* Packets of door A as a captured core may send them. Five questions wait, one of them a batch; the input answers, some of its ids made to fit.
  * Whatever comes, each question ends once, and a list of keys is whole keys. Reached through the real threads: a packet that
  * breaks the protocol closes the door, and the next input begins with a new one.
  */
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,15 +14,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
     LIFE = 1,
-    QUESTIONS = 4,
+    QUESTIONS = 5,
+    BATCH = 4, /* the number of the batch */
+    BATCH_ITEMS = 3,
     ALL = QUESTIONS + 1 /* the last one is asked to know that everything before was read */
 };
 
 static struct exchange exchange;
 static int core = -1;
 static _Atomic uint32_t ended[ALL];
-static uint32_t numbers[ALL] = {0, 1, 2, 3, 4};
+static uint32_t numbers[ALL] = {0, 1, 2, 3, 4, 5};
 static struct ticket *tickets[ALL];
+static struct batch batch;
 
 static void on_done(struct ticket *t)
 {
@@ -32,7 +36,7 @@ static void open_exchange(void)
 {
     int pair[2];
     cc_assert(!door_pair(pair).code);
-    cc_assert(!exchange_init(&exchange, 8, 8, on_done).code);
+    cc_assert(!exchange_init(&exchange, 8, on_done).code);
     cc_assert(!exchange_start(&exchange, pair[1], LIFE).code);
     core = pair[0];
 }
@@ -47,18 +51,35 @@ static void close_exchange(void)
     core = -1;
 }
 
+static void make_batch(void)
+{
+    if (!batch.asks) {
+        batch.asks = calloc(BATCH_ITEMS, sizeof *batch.asks);
+        batch.answers = calloc(BATCH_ITEMS, sizeof *batch.answers);
+    }
+    cc_assert(batch.asks && batch.answers);
+    batch.count = batch.asked = BATCH_ITEMS;
+    for (uint32_t i = 0; i < BATCH_ITEMS; i++)
+        batch.answers[i].error = BATCH_UNANSWERED;
+}
+
 /* The id under which the question came out of the door; 0 when the door is closed by now. */
 static uint64_t ask(uint32_t number)
 {
     static const uint32_t questions[ALL] = {0, ASK_PUBLIC_KEYS, ASK_HEALTH, ASK_RELOAD_STATUS,
-                                            ASK_HEALTH};
+                                            0, ASK_HEALTH};
     static struct door_message message;
     struct ticket *t = ticket_take(&exchange);
     uint64_t id;
     cc_assert(t);
     t->owner = &numbers[number];
-    t->ask = number ? TICKET_QUERY : TICKET_SIGN;
-    t->question.query.question = questions[number];
+    t->ask = number == BATCH ? TICKET_BATCH : number ? TICKET_QUERY : TICKET_SIGN;
+    if (number == BATCH) {
+        make_batch();
+        t->question.batch = &batch;
+    } else {
+        t->question.query.question = questions[number];
+    }
     tickets[number] = t;
     atomic_store(&ended[number], 0);
     ticket_submit(&exchange, t);
@@ -83,8 +104,10 @@ static size_t send_packet(const uint8_t *data, size_t size, const uint64_t ids[s
     memset(packet, data[3], sizeof head + type->item_size);
     memcpy(packet, &head, sizeof head);
     memcpy(packet + sizeof head, data + 4, used);
-    if (data[2] < 2 * QUESTIONS)
-        memcpy(packet + sizeof head, &ids[data[2] % QUESTIONS], sizeof ids[0]);
+    if (data[2] < 8 * QUESTIONS) {
+        uint64_t id = ids[data[2] % QUESTIONS] + ((uint64_t)(data[2] / QUESTIONS % 4) << 20);
+        memcpy(packet + sizeof head, &id, sizeof id);
+    }
     (void)send(core, packet, sizeof head + type->item_size, MSG_NOSIGNAL);
     return 4 + used;
 }
@@ -96,6 +119,9 @@ static void check_end(uint32_t number)
         exchange_expire(&exchange, UINT64_MAX, 0);
     cc_assert(atomic_load(&ended[number]) == 1);
     cc_assert(t->err.code >= 0 && t->err.code < ERROR_CODE_END);
+    if (number == BATCH && !t->err.code)
+        for (uint32_t i = 0; i < BATCH_ITEMS; i++)
+            cc_assert(batch.answers[i].error < BATCH_UNANSWERED);
     cc_assert(t->keys.len % sizeof(struct eth_pubkey) == 0);
     ticket_release(&exchange, t);
 }

@@ -10,6 +10,7 @@ import messages
 
 KEY = "0xa99a76ed7796f7be22d5b7e85deeb7c5677e88e511e0b337618f8c4eb61349b4bf2d153f649f7b53359fe8b94a38e44c"
 SIGN = f"/api/v1/eth2/sign/{KEY}"
+BATCH = "/api/v1/eth2/sign"
 MARK = "zqxmark"
 CLOSED = 0
 
@@ -174,7 +175,7 @@ def identifiers():
     for text in ("0x", "x", "0x00", KEY[:-1], KEY[:-2], KEY + "00", KEY[:-1] + "g", "0x0x" + KEY[4:], "%30x" + KEY[2:] + "%20",
                  "0" * 96 + "0", "..", "%2e%2e", "a" * 255, "a" * 256, "a" * 3000, "null", "0X" + KEY[3:], "%00" + KEY):
         yield f"identifier {text[:20]}…{len(text)}", post(body, path=f"/api/v1/eth2/sign/{text}"), {400}
-    yield "no identifier", post(body, path="/api/v1/eth2/sign/"), {404}
+    yield "no identifier", post(body, path=f"{BATCH}/"), {400}  # where an array is expected
     yield "two identifiers", post(body, path=f"{SIGN}/{KEY}"), {404}
     yield "unknown key", post(body, path="/api/v1/eth2/sign/0x" + "ab" * 48), {404}
     yield "other unknown key", post(body, path="/api/v1/eth2/sign/" + "AB" * 48), {404}
@@ -334,6 +335,27 @@ def sizes():
     yield "400 before 100", raw("POST", SIGN, [f"Content-Length: {(32 << 20) + 1}", "Expect: 100-continue"]), {413}
 
 
+def batches():
+    """Bodies of the batch endpoint that are no batch; what is wrong with one item alone is test_batch.py's."""
+    one = json.dumps({"identifier": KEY, **messages.attestation(0, 1)}).encode()
+    broken = {
+        "none": b"", "object": one, "text": b'"a"', "number": b"5", "null": b"null", "unfinished": b"[" + one, "half": b"[" + one[:-1] + b"]",
+        "comma": b"[" + one + b",]", "commas": b"[,]", "two": b"[][]", "bytes after": b"[" + one + b"]" + MARK.encode(),
+        "twin keys": b'[{"a":1,"\\u0061":2}]', "bad UTF-8": b'["\xc3"]', "lone surrogate": b'["\\ud800"]', "NUL": b"[\0]",
+        "deep": b"[" * 65 + b"]" * 65, "deep in an item": b'[{"a":' * 33 + b"1" + b"}]" * 33, "byte order mark": b"\xef\xbb\xbf[]",
+        "very deep": b"[" * 100000,
+    }
+    for name, body in broken.items():
+        yield f"batch: {name}", post(body, path=BATCH), {400}
+    yield "batch: 2,049 items", post([0] * 2049, path=BATCH), {413}
+    yield "batch: a million values", post(b"[[" + b"0," * 1000000 + b"0]]", path=BATCH), {413}
+    yield "batch: more than 4 MiB", post(b"[]".ljust((4 << 20) + 1), path=BATCH), {413, CLOSED}
+    yield "batch: more than 4 MiB in chunks", chunked(b"400001\r\n" + b"[]".ljust((4 << 20) + 1) + b"\r\n0\r\n\r\n", BATCH), {413, CLOSED}
+    yield "batch as text", post(b"[]", ["Accept: text/plain"], BATCH), {406}
+    yield "batch from a page", post(b"[]", ["Origin: http://evil"], BATCH), {403}
+    yield "batch by GET", raw("GET", BATCH), {405}
+
+
 def junk():
     """No HTTP at all; the connection is closed by the client's end, or by the server."""
     yield "all bytes", bytes(range(256)), {400, CLOSED}
@@ -352,16 +374,17 @@ def junk():
 
 def cases():
     """All of them."""
-    for family in (framing, lines, request_lines, hosts, identifiers, texts, values, sizes, junk):
+    for family in (framing, lines, request_lines, hosts, identifiers, texts, values, sizes, batches, junk):
         yield from family()
 
 
 def mutations(seed, count):
-    """`count` changed copies of a valid request: bytes flipped, cut out, doubled or put in."""
+    """`count` changed copies of valid requests, single and batch: bytes flipped, cut out, doubled or put in."""
     dice = random.Random(seed)
-    whole = post(messages.attestation(3, 4), ["Accept: application/json"])
-    for _ in range(count):
-        text = bytearray(whole)
+    single = post(messages.attestation(3, 4), ["Accept: application/json"])
+    batch = post([{"identifier": KEY, **messages.attestation(3, 4)}] * 2, path=BATCH)
+    for number in range(count):
+        text = bytearray(batch if number % 3 == 0 else single)
         for _ in range(dice.randint(1, 6)):
             at = dice.randrange(len(text))
             what = dice.randrange(4)

@@ -47,6 +47,41 @@ def test_config_check_finds_a_network_that_is_none():
         assert result.returncode == 3 and network in result.stderr, result.stderr
 
 
+def test_config_check_finds_key_paths_that_are_none(workdir):
+    config = workdir / "config.yaml"
+    keys = workdir / "keys"
+    keys.mkdir()
+    (keys / "notes.txt").write_text("no key")
+    (workdir / "password").write_text("p")
+
+    def check(paths, **more):
+        lines = ["key_sources:", "  filesystem:", f"    paths: [{', '.join(map(str, paths))}]"]
+        config.write_text("\n".join([*lines, *(f"    {name}: {path}" for name, path in more.items())]) + "\n")
+        command = [binary_with_switches(), "config", "check", "-c", config]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        return result.returncode, result.stderr
+
+    code, said = check([keys], passwords_path=keys, password_file=workdir / "password")
+    assert code == 0, said
+    code, said = check([keys, workdir / "none", keys / "notes.txt"], passwords_path=workdir / "lost", password_file=workdir / "gone")
+    assert code == 3
+    lines = said.splitlines()
+    assert lines == [
+        f"{config}:3: key_sources.filesystem.paths: {workdir}/none: no such file or directory",
+        f"{config}:3: key_sources.filesystem.paths: {keys}/notes.txt: neither a directory nor .yaml, .yml or .json",
+        f"{config}:4: key_sources.filesystem.passwords_path: {workdir}/lost: no such file or directory",
+        f"{config}:5: key_sources.filesystem.password_file: {workdir}/gone: no such file",
+    ]
+    by_flag = subprocess.run(
+        [binary_with_switches(), "config", "check", "--key-sources-filesystem-paths", workdir / "none"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert by_flag.returncode == 3
+    assert by_flag.stderr.startswith("--key-sources-filesystem-paths: key_sources.filesystem.paths: ")
+
+
 def test_the_unit_is_one_that_systemd_takes(workdir):
     need("systemd-analyze")
     unit = workdir / "containment-chamber.service"

@@ -432,6 +432,29 @@ def test_P03_init_leaves_a_history_that_was_there_before(make_daemon):
     assert history.read_bytes() == b"a history from elsewhere"
 
 
+def test_a_symbolic_link_in_the_way_to_a_store_is_named(make_daemon):
+    daemon = make_daemon()
+    elsewhere = daemon.path / "elsewhere"
+    link = daemon.path / "link"
+    link.symlink_to("elsewhere")
+    for data_dir, history in ((link, ""), (link / "below", ""), (daemon.data_dir, link / "history.sqlite")):
+        elsewhere.mkdir(exist_ok=True)
+        daemon.config["data_dir"] = str(data_dir)
+        daemon.config["anti_slashing"]["path"] = str(history)
+        daemon.write_config()
+        result = daemon.command("init", "-c", daemon.config_path, check=False)
+        assert result.returncode == 3, result.stderr
+        assert "symbolic link" in result.stderr and str(link) in result.stderr
+        assert not daemon.data_dir.exists() and os.listdir(elsewhere) == []
+    daemon.config["data_dir"] = str(daemon.data_dir)
+    daemon.config["anti_slashing"]["path"] = ""
+    daemon.write_config()
+    daemon.init()
+    daemon.data_dir.rename(daemon.path / "moved")
+    daemon.data_dir.symlink_to("moved")
+    refused(daemon, 3, str(daemon.data_dir))
+
+
 def test_init_leaves_a_directory_that_is_in_use_as_it_is(make_daemon):
     daemon = make_daemon()
     daemon.data_dir.mkdir()

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+#include "eth/request_json.h"
 #include "front/exchange.h"
 #include "support/test.h"
 
@@ -56,7 +57,7 @@ static int open_all(void **state)
     assert_int_equal(door_pair(pair).code, 0);
     core = pair[0];
     message = cc_alloc(sizeof *message);
-    assert_int_equal(exchange_init(&exchange, TICKETS, TICKETS / 2, on_done).code, 0);
+    assert_int_equal(exchange_init(&exchange, TICKETS, on_done).code, 0);
     assert_int_equal(exchange_start(&exchange, pair[1], LIFE).code, 0);
     return 0;
 }
@@ -308,29 +309,157 @@ static void test_broken_protocol_closes_the_door(void **state)
 static void test_too_many_waiting_are_refused_but_for_blocks(void **state)
 {
     (void)state;
-    bool done[TICKETS];
-    struct ticket *t[TICKETS];
-    for (int i = 0; i < TICKETS / 2; i++)
-        t[i] = ask_sign((uint64_t)i, &done[i]);
+    uint32_t others = 0;
+    bool block_done = false;
     bool shed_done;
+    bool done;
+    struct ticket *last = ask_sign(1, &done);
+    while (budget_take(&exchange.budget, 0, 1, false))
+        others++;
     struct ticket *shed = ask_sign(99, &shed_done);
     assert_true(is_done(&shed_done));
     assert_true(error_is(shed->err, ERROR_BUSY));
     ticket_release(&exchange, shed);
 
     struct ticket *block = ticket_take(&exchange);
-    bool block_done = false;
     block->owner = &block_done;
     block->urgent = true;
     block->ask = TICKET_SIGN;
     ticket_submit(&exchange, block);
     assert_false(is_done(&block_done));
-    exchange_expire(&exchange, clock_mono_ms() + 10000, 0);
     while (exchange_waiting(&exchange))
         exchange_expire(&exchange, clock_mono_ms() + 10000, 0);
-    for (int i = 0; i < TICKETS / 2; i++)
-        ticket_release(&exchange, t[i]);
+    ticket_release(&exchange, last);
     ticket_release(&exchange, block);
+    budget_give(&exchange.budget, 0, others);
+    assert_int_equal(atomic_load(&exchange.budget.used), 0);
+}
+
+/* --- batches ------------------------------------------------------------------------------------------------------ */
+
+static struct batch *batch_of(uint32_t count)
+{
+    struct batch *b = cc_alloc(sizeof *b);
+    b->count = b->asked = count;
+    b->asks = cc_alloc_array(count, sizeof *b->asks);
+    b->answers = cc_alloc_array(count, sizeof *b->answers);
+    for (uint32_t i = 0; i < count; i++) {
+        b->asks[i].request.claim.attestation.slot = i;
+        b->answers[i].error = BATCH_UNANSWERED;
+    }
+    return b;
+}
+
+static struct ticket *ask_batch(struct batch *b, bool *done)
+{
+    struct ticket *t = ticket_take(&exchange);
+    assert_non_null(t);
+    *done = false;
+    t->owner = done;
+    t->urgent = false;
+    t->ask = TICKET_BATCH;
+    t->question.batch = b;
+    ticket_submit(&exchange, t);
+    return t;
+}
+
+/* Reads packets until `count` items have come; their ids. */
+static uint32_t receive_items(uint64_t *ids, uint32_t count)
+{
+    uint32_t packets = 0;
+    for (uint32_t got = 0; got < count; packets++) {
+        (void)receive(A_SIGN);
+        for (uint32_t i = 0; i < message->head.count; i++, got++) {
+            struct a_sign item;
+            memcpy(&item, message->items + i * sizeof item, sizeof item);
+            assert_true(got < count);
+            assert_int_equal(item.request.claim.attestation.slot, got);
+            ids[got] = item.id;
+        }
+    }
+    return packets;
+}
+
+static void test_a_batch_goes_in_few_packets(void **state)
+{
+    (void)state;
+    static uint64_t ids[BATCH_ITEMS_MAX];
+    const uint32_t fit = DOOR_FIT(sizeof(struct a_sign));
+    bool done;
+    struct batch *b = batch_of(BATCH_ITEMS_MAX);
+    struct ticket *t = ask_batch(b, &done);
+    assert_int_equal(receive_items(ids, BATCH_ITEMS_MAX), (BATCH_ITEMS_MAX + fit - 1) / fit);
+    for (uint32_t i = BATCH_ITEMS_MAX; i-- > 0;) { /* answers in another order */
+        assert_false(is_done(&done));
+        answer_sign(ids[i], i, i % 2 ? ERROR_SLASHABLE : 0);
+    }
+    wait_done(&done);
+    assert_int_equal(t->err.code, 0);
+    for (uint32_t i = 0; i < BATCH_ITEMS_MAX; i++) {
+        assert_int_equal(b->answers[i].earlier_slot, i);
+        assert_int_equal(b->answers[i].error, i % 2 ? ERROR_SLASHABLE : 0);
+    }
+    ticket_release(&exchange, t);
+    batch_free(b);
+}
+
+static void test_C02_wrong_answers_to_a_batch_find_nobody(void **state)
+{
+    (void)state;
+    uint64_t ids[3];
+    bool done;
+    struct batch *b = batch_of(3);
+    struct ticket *t = ask_batch(b, &done);
+    (void)receive_items(ids, 3);
+    answer_sign(ids[0], 7, 0);
+    answer_sign(ids[0], 666, 0);                /* repeated */
+    answer_sign(ids[2] + (1U << 20), 666, 0);   /* an item that it has not */
+    answer_sign(ids[1] ^ (1ull << 32), 666, 0); /* an older or newer generation */
+    answer_health(ids[1]);                      /* an answer to another question */
+    settle();
+    assert_false(is_done(&done));
+    answer_sign(ids[1], 8, 123456);
+    answer_sign(ids[2], 9, 0);
+    wait_done(&done);
+    assert_int_equal(b->answers[0].earlier_slot, 7);
+    assert_int_equal(b->answers[1].earlier_slot, 8);
+    assert_int_equal(error_status((cc_err){(int)b->answers[1].error}), 500);
+    assert_int_equal(b->answers[2].earlier_slot, 9);
+    ticket_release(&exchange, t);
+
+    struct ticket *single = ask_sign(1, &done);
+    uint64_t id = receive_sign().id;
+    answer_sign(id + (1U << 20), 666, 0); /* as if it were one of many */
+    settle();
+    assert_false(is_done(&done));
+    answer_sign(id, 1, 0);
+    wait_done(&done);
+    ticket_release(&exchange, single);
+    batch_free(b);
+}
+
+static void test_a_batch_without_all_answers_keeps_those_it_has(void **state)
+{
+    (void)state;
+    uint64_t ids[3];
+    bool done;
+    struct batch *b = batch_of(3);
+    struct ticket *t = ask_batch(b, &done);
+    (void)receive_items(ids, 3);
+    answer_sign(ids[1], 5, 0);
+    settle();
+    (void)shutdown(core, SHUT_RDWR);
+    while (!is_done(&done)) {
+        exchange_expire(&exchange, clock_mono_ms(), UINT64_MAX);
+        (void)poll(NULL, 0, 1);
+    }
+    assert_true(error_is(t->err, ERROR_DOOR_CLOSED));
+    assert_int_equal(b->answers[0].error, BATCH_UNANSWERED);
+    assert_int_equal(b->answers[1].error, 0);
+    assert_int_equal(b->answers[1].earlier_slot, 5);
+    assert_int_equal(b->answers[2].error, BATCH_UNANSWERED);
+    ticket_release(&exchange, t);
+    batch_free(b);
 }
 
 static void test_tickets_run_out_and_come_back(void **state)
@@ -446,6 +575,9 @@ int main(void)
         TEST(test_broken_protocol_closes_the_door),
         TEST(test_too_many_waiting_are_refused_but_for_blocks),
         TEST(test_tickets_run_out_and_come_back),
+        TEST(test_a_batch_goes_in_few_packets),
+        TEST(test_C02_wrong_answers_to_a_batch_find_nobody),
+        TEST(test_a_batch_without_all_answers_keeps_those_it_has),
         TEST(test_C02_no_answer_crosses_between_clients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

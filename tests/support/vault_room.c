@@ -71,23 +71,23 @@ void vault_room_next_loader(struct vault_room *room)
     room->loader = put_door(room, CONTROL_DOOR_KEY, ++room->loader_life);
 }
 
-void vault_room_start(struct vault_room *room,
-                      const struct test_chamber *chamber,
-                      enum room_mode mode,
-                      bool in_thread)
+static void room_init(struct vault_room *room, bool in_thread)
 {
-    int line[2];
-    int key = -1;
     *room = (struct vault_room){.core = -1, .loader = -1, .in_thread = in_thread};
-    assert_int_equal(control_pair(line).code, 0);
-    room->control = line[0];
-    room->room_control = line[1];
     room->config = calloc(1, sizeof *room->config);
     assert_non_null(room->config);
     config_defaults(room->config);
-    /* More than malloc() makes arenas for without asking how many processors there are. */
-    room->config->signing.concurrency = 12;
-    if (in_thread) {
+}
+
+static void
+room_start(struct vault_room *room, const struct test_chamber *chamber, enum room_mode mode)
+{
+    int line[2];
+    int key = -1;
+    assert_int_equal(control_pair(line).code, 0);
+    room->control = line[0];
+    room->room_control = line[1];
+    if (room->in_thread) {
         log_set_level(LOG_LEVEL_ERROR);
         assert_int_equal(pthread_create(&room->thread, NULL, run_thread, room), 0);
     } else {
@@ -113,6 +113,27 @@ void vault_room_start(struct vault_room *room,
     int fd = -1;
     assert_int_equal(control_receive(room->control, &message, &fd).code, 0);
     assert_int_equal(message.type, CONTROL_READY);
+}
+
+void vault_room_start(struct vault_room *room,
+                      const struct test_chamber *chamber,
+                      enum room_mode mode,
+                      bool in_thread)
+{
+    room_init(room, in_thread);
+    /* More than malloc() makes arenas for without asking how many processors there are. */
+    room->config->signing.concurrency = 12;
+    room_start(room, chamber, mode);
+}
+
+void vault_room_start_engine(struct vault_room *room,
+                             const struct test_chamber *chamber,
+                             enum signing_engine engine)
+{
+    room_init(room, false);
+    room->config->signing.concurrency = 2;
+    room->config->signing.engine = engine;
+    room_start(room, chamber, ROOM_MODE_SERVE);
 }
 
 int vault_room_stop(struct vault_room *room)

@@ -44,6 +44,10 @@ void vault_room_start(struct vault_room *room,
                       const struct test_chamber *chamber,
                       enum room_mode mode,
                       bool in_thread);
+/* The same in a child process that serves, with this signing.engine and two signing threads. */
+void vault_room_start_engine(struct vault_room *room,
+                             const struct test_chamber *chamber,
+                             enum signing_engine engine);
 /* Opens the chamber and proves the history: after it the vault signs. */
 void vault_room_greet(struct vault_room *room, const struct test_chamber *chamber);
 /* New doors of the next life, as after the death of a core or loader. */

@@ -2,12 +2,14 @@
  * removals, core restarts, and the end of the room in the middle of it.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "eth/signing_root.h"
 #include "support/ledger.h"
 #include "support/test.h"
 #include "support/vault_room.h"
@@ -162,6 +164,126 @@ static void test_C09_P04_threads_that_sign_together(void **state)
     free(workers);
 }
 
+/* --- keys that leave under a batch ----------------------------------------------------------------------- */
+
+enum {
+    LEAVING_KEYS = 40,
+    SIGNERS = 3,
+    ROUNDS = 60
+};
+
+struct leaving {
+    struct key_table *keys;
+    struct engine *engine;
+    struct bls_secret secrets[LEAVING_KEYS];
+    struct eth_signature right[LEAVING_KEYS]; /* what each key signs: one root for all */
+    pthread_mutex_t lock;                     /* guards names */
+    struct key_name names[LEAVING_KEYS];
+    atomic_bool enough;
+    atomic_size_t signed_count;
+};
+
+static void leaving_add(struct leaving *l, size_t i)
+{
+    struct key_handle handle;
+    bool existed;
+    assert_int_equal(
+        key_table_add(l->keys, &l->secrets[i], &l->names[i].pubkey, &handle, &existed).code, 0);
+    assert_int_equal(pthread_mutex_lock(&l->lock), 0);
+    l->names[i].handle = handle;
+    assert_int_equal(pthread_mutex_unlock(&l->lock), 0);
+}
+
+static void leaving_init(struct leaving *l, struct key_table *keys, struct engine *engine)
+{
+    struct signing_root root = {{0}};
+    struct bls_hash hash;
+    const struct eth_root object = {{0}};
+    const struct eth_domain domain = {{9}};
+    l->keys = keys;
+    l->engine = engine;
+    assert_int_equal(pthread_mutex_init(&l->lock, NULL), 0);
+    root = signing_root_of(&object, &domain);
+    bls_hash(root.bytes, &hash);
+    for (size_t i = 0; i < LEAVING_KEYS; i++) {
+        const uint8_t secret[32] = {[5] = 3, [31] = (uint8_t)(i + 1)};
+        assert_int_equal(bls_secret_parse(secret, &l->secrets[i]).code, 0);
+        bls_secret_public(&l->secrets[i], l->names[i].pubkey.bytes);
+        bls_sign(&l->secrets[i], &hash, l->right[i].bytes);
+        leaving_add(l, i);
+    }
+}
+
+/* Every key twice in each batch; a signature is right or refused, never made with a wiped key. */
+static void *sign_what_is_there(void *argument)
+{
+    struct leaving *l = argument;
+    struct sign_work *work = NULL;
+    struct b_sign *requests = calloc(2 * (size_t)LEAVING_KEYS, sizeof *requests);
+    struct b_signed *answers = calloc(2 * (size_t)LEAVING_KEYS, sizeof *answers);
+    assert_true(requests && answers);
+    assert_int_equal(sign_work_new(engine_signer(l->engine), &work).code, 0);
+    while (!atomic_load(&l->enough)) {
+        assert_int_equal(pthread_mutex_lock(&l->lock), 0);
+        for (size_t i = 0; i < 2 * (size_t)LEAVING_KEYS; i++) {
+            const struct key_name *name = &l->names[i % LEAVING_KEYS];
+            requests[i] = (struct b_sign){.id = i,
+                                          .key = name->handle,
+                                          .pubkey = name->pubkey,
+                                          .claim = B_CLAIM_OBJECT,
+                                          .body.object.domain = {{9}}};
+        }
+        assert_int_equal(pthread_mutex_unlock(&l->lock), 0);
+        sign_batch(work, l->keys, requests, 2 * (size_t)LEAVING_KEYS, answers);
+        for (size_t i = 0; i < 2 * (size_t)LEAVING_KEYS; i++) {
+            assert_true(answers[i].error == 0 || answers[i].error == ERROR_KEY_UNKNOWN);
+            if (answers[i].error == 0)
+                assert_memory_equal(&answers[i].signature, &l->right[i % LEAVING_KEYS],
+                                    sizeof answers[i].signature);
+            (void)atomic_fetch_add(&l->signed_count, answers[i].error == 0);
+        }
+    }
+    sign_work_free(work);
+    free(requests);
+    free(answers);
+    return NULL;
+}
+
+/* Removals, loadings and at last the seal, while batches hold the keys. */
+static void test_C09_keys_leave_under_batches(void **state)
+{
+    (void)state;
+    struct vault vault;
+    struct engine *engine = NULL;
+    pthread_t threads[SIGNERS];
+    struct leaving *l = calloc(1, sizeof *l);
+    assert_non_null(l);
+    assert_int_equal(engine_new(SIGNING_AUTO, &engine).code, 0);
+    assert_int_equal(vault_open(0, 0, engine, &vault).code, 0);
+    leaving_init(l, vault.keys, engine);
+    for (size_t t = 0; t < SIGNERS; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, sign_what_is_there, l), 0);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        assert_int_equal(key_table_remove(vault.keys, l->names[round % LEAVING_KEYS].handle).code,
+                         0);
+        leaving_add(l, round % LEAVING_KEYS);
+    }
+    while (atomic_load(&l->signed_count) < 4 * (size_t)LEAVING_KEYS)
+        (void)sched_yield();
+    vault_seal(&vault);
+    assert_int_equal(key_table_count(vault.keys), 0);
+    size_t after = atomic_load(&l->signed_count);
+    atomic_store(&l->enough, true);
+    for (size_t t = 0; t < SIGNERS; t++)
+        assert_int_equal(pthread_join(threads[t], NULL), 0);
+    /* What was under way may have been counted since: one batch of each thread. */
+    assert_true(atomic_load(&l->signed_count) - after <= SIGNERS * 2 * (size_t)LEAVING_KEYS);
+    (void)pthread_mutex_destroy(&l->lock);
+    vault_close(&vault);
+    engine_free(engine);
+    free(l);
+}
+
 struct peer {
     int fd;
     uint32_t life;
@@ -234,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_C09_P04_one_root_wins),
         cmocka_unit_test(test_C09_P04_threads_that_sign_together),
+        cmocka_unit_test(test_C09_keys_leave_under_batches),
         CASE(test_changes_while_signing),
         CASE(test_ends_with_its_supervisor),
     };

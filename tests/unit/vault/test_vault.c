@@ -149,6 +149,146 @@ static void test_a_full_batch_is_answered_in_order(void **state)
     free(batch);
 }
 
+/* --- engines ------------------------------------------------------------------------------------------- */
+
+enum {
+    MANY_KEYS = 96,
+    SAME_ROOT = 72 /* the rest has roots of its own */
+};
+
+struct many {
+    struct bls_secret secrets[MANY_KEYS];
+    struct b_sign requests[2 * MANY_KEYS];
+};
+
+/* r - 1, r - 2, small ones and others; each key twice, so that a batch holds every key with itself. */
+static void make_many(struct many *many)
+{
+    static const uint8_t last[32] = {0x73, 0xed, 0xa7, 0x53, 0x29, 0x9d, 0x7d, 0x48,
+                                     0x33, 0x39, 0xd8, 0x08, 0x09, 0xa1, 0xd8, 0x05,
+                                     0x53, 0xbd, 0xa4, 0x02, 0xff, 0xfe, 0x5b, 0xfe,
+                                     0xff, 0xff, 0xff, 0xff, 0,    0,    0,    0};
+    for (uint8_t i = 0; i < MANY_KEYS; i++) {
+        uint8_t bytes[32] = {[3] = i < 32 ? 0 : i, [17] = i < 32 ? 0 : 5, [31] = (uint8_t)(i + 1)};
+        if (i < 2)
+            memcpy(bytes, last, sizeof bytes);
+        if (i == 1) {
+            bytes[27] = 0xfe;
+            memset(bytes + 28, 0xff, 4);
+        }
+        assert_int_equal(bls_secret_parse(bytes, &many->secrets[i]).code, 0);
+        const struct k_result key = loader_add_raw(&room, bytes);
+        many->requests[i] = attestation(&key, 1, 2, i < SAME_ROOT ? 0 : i);
+        many->requests[i].id = i;
+        many->requests[MANY_KEYS + i] = many->requests[i];
+    }
+}
+
+static void check_many(const struct many *many, const struct b_signed *signed_)
+{
+    for (size_t i = 0; i < ARRAY_LEN(many->requests); i++) {
+        struct bls_hash hash;
+        uint8_t signature[BLS_SIGNATURE_SIZE];
+        assert_int_equal(signed_[i].error, 0);
+        assert_int_equal(signed_[i].id, many->requests[i].id);
+        bls_hash(signed_[i].root.bytes, &hash);
+        bls_sign(&many->secrets[i % MANY_KEYS], &hash, signature);
+        assert_memory_equal(signed_[i].signature.bytes, signature, sizeof signature);
+    }
+}
+
+static struct b_counts count(void)
+{
+    const struct b_count question = {.id = 77};
+    struct b_counts counts;
+    assert_int_equal(core_ask(&room, B_COUNT, &question, sizeof question, 1, answer).code, 0);
+    assert_int_equal(answer->head.type, B_COUNTS);
+    memcpy(&counts, answer->items, sizeof counts);
+    assert_int_equal(counts.id, 77);
+    return counts;
+}
+
+static uint64_t signatures_of(const struct b_counts *counts)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < B_ENGINES; i++)
+        n += counts->signatures[i];
+    return n;
+}
+
+/* Whatever signs, it is what blst signs, bit for bit, through the doors and under the sandbox. */
+static void sign_with(enum signing_engine engine)
+{
+    struct many *many = calloc(1, sizeof *many);
+    assert_non_null(many);
+    vault_room_start_engine(&room, &chamber, engine);
+    vault_room_greet(&room, &chamber);
+    make_many(many);
+    for (int round = 0; round < 2; round++) { /* the second time hash and table are there */
+        assert_int_equal(core_ask(&room, B_SIGN, many->requests, sizeof many->requests[0],
+                                  ARRAY_LEN(many->requests), answer)
+                             .code,
+                         0);
+        check_many(many, (const void *)answer->items);
+    }
+    const struct b_counts counts = count();
+    assert_true(counts.engine < B_ENGINES && counts.engine != SIGNING_AUTO);
+    assert_true(engine == SIGNING_AUTO || counts.engine == engine || counts.engine == SIGNING_BLST);
+    assert_int_equal(counts.self_test_failed, 0);
+    assert_int_equal(counts.failed_checks, 0);
+    assert_int_equal(signatures_of(&counts), 2 * ARRAY_LEN(many->requests));
+    assert_true(counts.engine == SIGNING_BLST || counts.signatures[counts.engine] > SAME_ROOT);
+    free(many);
+    assert_int_equal(vault_room_stop(&room), 0);
+}
+
+static void test_blst_signs_like_blst(void **state)
+{
+    (void)state;
+    sign_with(SIGNING_BLST);
+}
+
+static void test_auto_signs_like_blst(void **state)
+{
+    (void)state;
+    sign_with(SIGNING_AUTO);
+}
+
+static void test_fixed_base_signs_like_blst(void **state)
+{
+    (void)state;
+    sign_with(SIGNING_FIXED_BASE);
+}
+
+static void test_ifma_signs_like_blst(void **state)
+{
+    (void)state;
+    sign_with(SIGNING_IFMA);
+}
+
+/* Each event is told once; of a vault that has signed nothing there is nothing to tell. */
+static void test_counts_what_it_signs(void **state)
+{
+    (void)state;
+    vault_room_greet(&room, &chamber);
+    struct b_counts counts = count();
+    assert_int_equal(counts.engine, SIGNING_BLST);
+    assert_int_equal(signatures_of(&counts), 0);
+    assert_int_equal(counts.hash_hits + counts.hash_misses, 0);
+    const struct k_result key = loader_add_raw(&room, test_key);
+    const struct b_sign r = attestation(&key, 1, 2, 5);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sign(&r).error, 0);
+    counts = count();
+    assert_int_equal(counts.signatures[SIGNING_BLST], 3);
+    assert_int_equal(signatures_of(&counts), 3);
+    assert_int_equal(counts.hash_misses, 1);
+    assert_int_equal(counts.hash_hits, 2);
+    counts = count();
+    assert_int_equal(signatures_of(&counts), 0);
+    assert_int_equal(counts.hash_hits + counts.hash_misses, 0);
+}
+
 /* The scrypt example of EIP-2335: 256 MiB of memory, under the sandbox. */
 static void test_opens_a_keystore_under_the_sandbox(void **state)
 {
@@ -282,6 +422,11 @@ int main(void)
         CASE(test_signs_an_attestation_with_its_own_root),
         CASE(test_signs_a_block_with_its_own_root),
         CASE(test_a_full_batch_is_answered_in_order),
+        cmocka_unit_test(test_blst_signs_like_blst),
+        cmocka_unit_test(test_auto_signs_like_blst),
+        cmocka_unit_test(test_fixed_base_signs_like_blst),
+        cmocka_unit_test(test_ifma_signs_like_blst),
+        CASE(test_counts_what_it_signs),
         CASE(test_opens_a_keystore_under_the_sandbox),
         CASE(test_a_core_that_does_not_read_is_given_up),
         CASE(test_odd_control_messages_are_survived),

@@ -33,6 +33,9 @@ struct registry {
     uint64_t active;
     uint64_t failed;
     uint64_t load_errors;
+    uint64_t *named; /* hashes of the files that this scan could name only by their path */
+    size_t named_count;
+    size_t named_room;
     uint32_t scan;
     bool unnamed; /* this scan found a file whose public key is known only after decryption */
     bool set_known;
@@ -182,6 +185,7 @@ void registry_free(struct registry *registry)
     (void)pthread_mutex_destroy(&registry->lock);
     cc_free(registry->entries);
     cc_free(registry->index);
+    cc_free(registry->named);
     cc_free(registry);
 }
 
@@ -250,6 +254,7 @@ void registry_scan_begin(struct registry *registry)
     take_lock(registry);
     registry->scan++;
     registry->load_errors = 0;
+    registry->named_count = 0;
     registry->unnamed = false;
     drop_lock(registry);
 }
@@ -264,11 +269,42 @@ static uint64_t hash_path(const char path[static L_PATH_MAX])
 }
 
 /* A file that fails before its public key can be read still speaks for the keys that it held before. */
-static void see_path(struct registry *r, uint64_t path_hash)
+static cc_err see_path(struct registry *r, uint64_t path_hash)
 {
-    for (size_t i = 0; path_hash && i < r->count; i++)
-        if (r->entries[i].path_hash == path_hash)
-            r->entries[i].scan = r->scan;
+    if (r->named_count >= 2 * REGISTRY_MAX) /* each may be found first and fail later */
+        return CC_FAIL(LIMIT, "more key files than the registry may hold keys");
+    uint64_t *named = cc_grow_array(r->named, r->named_count, &r->named_room, sizeof *named);
+    if (!named)
+        return CC_FAIL(NO_MEMORY, NULL);
+    r->named = named;
+    r->named[r->named_count++] = path_hash;
+    return CC_OK;
+}
+
+/* Keeps the keys of those files; all at once, since a walk for each file would grow with their square. */
+static cc_err keep_named(struct registry *r)
+{
+    size_t size = 16;
+    while (size < 2 * r->named_count)
+        size *= 2;
+    CC_CLEANUP(cc_freep) uint64_t *set = cc_alloc_array(size, sizeof *set); /* 0: free */
+    if (!set)
+        return CC_FAIL(NO_MEMORY, NULL);
+    for (size_t i = 0; i < r->named_count; i++) {
+        size_t at = mix(r->named[i]) & (size - 1);
+        while (set[at] && set[at] != r->named[i])
+            at = (at + 1) & (size - 1);
+        set[at] = r->named[i];
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        struct entry *e = &r->entries[i];
+        size_t at = mix(e->path_hash) & (size - 1);
+        while (set[at] && set[at] != e->path_hash)
+            at = (at + 1) & (size - 1);
+        if (e->path_hash && set[at])
+            e->scan = r->scan;
+    }
+    return CC_OK;
 }
 
 static cc_err scan_key(struct registry *r, const struct l_key *key)
@@ -277,14 +313,9 @@ static cc_err scan_key(struct registry *r, const struct l_key *key)
     struct entry *e = NULL;
     if (key->state == L_FAILED)
         r->load_errors++;
-    if (key->state == L_FAILED && !key->has_pubkey) {
-        see_path(r, path_hash);
-        return CC_OK;
-    }
-    if (key->state == L_FOUND && !key->has_pubkey) {
-        r->unnamed = true;
-        see_path(r, path_hash);
-        return CC_OK;
+    if (!key->has_pubkey) {
+        r->unnamed |= key->state == L_FOUND;
+        return see_path(r, path_hash);
     }
     CC_TRY(find_or_add(r, &key->pubkey, &e));
     e->scan = r->scan;
@@ -361,10 +392,10 @@ CC_ERR registry_scan_end(struct registry *registry,
     if (done->complete) {
         registry->set_known = true;
         *ret_gone = cc_alloc_array(registry->count ? registry->count : 1, sizeof **ret_gone);
-        if (*ret_gone)
+        err =
+            *ret_gone ? keep_named(registry) : CC_FAIL(NO_MEMORY, "removal of keys that are gone");
+        if (!err.code)
             remove_unseen(registry, *ret_gone, ret_count);
-        else
-            err = CC_FAIL(NO_MEMORY, "removal of keys that are gone");
     }
     drop_lock(registry);
     return err;

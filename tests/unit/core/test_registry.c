@@ -242,6 +242,25 @@ static void test_a_known_key_whose_file_now_fails_stays(void **state)
     assert_int_equal(counts().load_errors, 2);
 }
 
+static void test_files_that_do_not_name_their_keys_keep_them(void **state)
+{
+    bool more = false;
+    (void)state;
+    load(100);
+    registry_scan_begin(registry);
+    for (unsigned i = 2; i <= 100; i += 2) {
+        struct l_key nameless = item(i % 4 ? L_FOUND : L_FAILED, i);
+        nameless.has_pubkey = 0;
+        memset(&nameless.pubkey, 0, sizeof nameless.pubkey);
+        assert_int_equal(registry_scan_key(registry, &nameless, &more).code, 0);
+    }
+    assert_int_equal(end(true, NULL), 50);
+    for (unsigned i = 1; i <= 100; i++)
+        assert_int_equal(look(i).state, i % 2 ? KEY_STATE_ABSENT : KEY_STATE_ACTIVE);
+    registry_scan_begin(registry); /* what one scan saw is nothing to the next */
+    assert_int_equal(end(true, NULL), 50);
+}
+
 static void test_a_new_handle_replaces_the_old_one(void **state)
 {
     struct l_key again = item(L_LOADED, 1);
@@ -375,6 +394,7 @@ int main(void)
         TEST(test_what_a_complete_reload_does_not_see_is_removed),
         TEST(test_an_incomplete_reload_removes_nothing),
         TEST(test_a_known_key_whose_file_now_fails_stays),
+        TEST(test_files_that_do_not_name_their_keys_keep_them),
         TEST(test_a_new_handle_replaces_the_old_one),
         TEST(test_keys_that_the_vault_holds_wait_for_their_row_too),
         TEST(test_a_key_that_goes_while_it_is_registered_stays_gone),

@@ -21,7 +21,10 @@
 /* Descriptors of this process that are no client's. */
 enum {
     OWN_DESCRIPTORS = 64,
-    ACCEPT_POLL_MS = 100
+    ACCEPT_POLL_MS = 100,
+    YIELD_IDLE_MS = 1000, /* a client that asks every second is not idle */
+    YIELD_POLL_MS = 1,    /* until a connection that was shut has been closed */
+    FULL_POLL_MS = 10
 };
 
 #define NEVER UINT64_MAX
@@ -67,7 +70,8 @@ void connection_wait(struct connection *c)
 /* Under connections_lock. */
 static void forget(struct http *h, struct connection *c)
 {
-    c->open = false;
+    h->yield_count -= c->yields;
+    c->open = c->yields = false;
     h->open_count--;
     metric_sub(METRIC_HTTP_CONNECTIONS, 1);
 }
@@ -186,6 +190,39 @@ static bool is_full(struct http *h)
     return full;
 }
 
+/* The open connection that has been idle longest, and long enough; NULL for none. Under connections_lock. */
+static struct connection *longest_idle(struct http *h, uint64_t now_ms)
+{
+    struct connection *oldest = NULL;
+    uint64_t since = now_ms - YIELD_IDLE_MS;
+    for (uint32_t fd = 0; fd < h->connection_slots; fd++) {
+        struct connection *c = &h->connections[fd];
+        uint64_t idle = atomic_load(&c->idle_since_ms);
+        if (!c->open || c->yields || idle == 0 || idle > since)
+            continue;
+        since = idle;
+        oldest = c;
+    }
+    return oldest;
+}
+
+/* All places are taken and somebody waits: who has been idle longest loses his, one at a time. Who waits keeps the
+ * listener readable, so there is a rest instead of a busy loop.
+ */
+static void make_room(struct http *h, uint64_t now_ms)
+{
+    (void)pthread_mutex_lock(&h->connections_lock);
+    struct connection *c = h->yield_count ? NULL : longest_idle(h, now_ms);
+    if (c) {
+        c->yields = true;
+        h->yield_count++;
+        (void)shutdown((int)(c - h->connections), SHUT_RDWR);
+    }
+    bool yields = h->yield_count > 0;
+    (void)pthread_mutex_unlock(&h->connections_lock);
+    (void)poll(NULL, 0, yields ? YIELD_POLL_MS : FULL_POLL_MS);
+}
+
 /* Out of descriptors or memory, the listener stays readable: a moment's rest instead of a busy loop. */
 static void rest_when_out_of(int error)
 {
@@ -193,14 +230,18 @@ static void rest_when_out_of(int error)
         (void)poll(NULL, 0, 20);
 }
 
-/* Probes and metrics have their own spare tickets; the API waits in the kernel's queue while all places are taken. */
+/* Probes and metrics have their own spare tickets; the API waits in the kernel's queue while all places are taken and
+ * none is idle.
+ */
 static void accept_some(struct http *h, enum listener kind)
 {
     for (;;) {
         struct sockaddr_storage addr = {0};
         socklen_t len = sizeof addr;
-        if (kind != LISTENER_METRICS && is_full(h))
+        if (kind != LISTENER_METRICS && is_full(h)) {
+            make_room(h, clock_mono_ms());
             return;
+        }
         int fd = accept4(h->listeners[kind], (struct sockaddr *)&addr, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
@@ -220,13 +261,9 @@ static void *acceptor_main(void *http)
         ;
     while (atomic_load(&h->accepting)) {
         struct pollfd fds[LISTENER_METRICS];
-        bool full = is_full(h);
-        for (int kind = LISTENER_API; kind <= LISTENER_METRICS; kind++) {
-            bool waits = full && kind != LISTENER_METRICS;
-            fds[kind - 1] =
-                (struct pollfd){.fd = waits ? -1 : h->listeners[kind], .events = POLLIN};
-        }
-        int n = poll(fds, LISTENER_METRICS, full ? 10 : ACCEPT_POLL_MS);
+        for (int kind = LISTENER_API; kind <= LISTENER_METRICS; kind++)
+            fds[kind - 1] = (struct pollfd){.fd = h->listeners[kind], .events = POLLIN};
+        int n = poll(fds, LISTENER_METRICS, ACCEPT_POLL_MS);
         for (int kind = LISTENER_API; n > 0 && kind <= LISTENER_METRICS; kind++)
             if (fds[kind - 1].revents)
                 accept_some(h, (enum listener)kind);

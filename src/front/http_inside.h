@@ -32,10 +32,11 @@ enum {
 
 /* One per descriptor number. */
 struct connection {
-    bool open;                      /* under connections_lock */
-    enum listener listener;         /* constant while open */
-    uint32_t client;                /* constant while open: front/peer.h */
-    _Atomic uint64_t deadline_ms;   /* UINT64_MAX: none */
+    bool open;                    /* under connections_lock */
+    bool yields;                  /* shut to make room and not closed yet; under connections_lock */
+    enum listener listener;       /* constant while open */
+    uint32_t client;              /* constant while open: front/peer.h */
+    _Atomic uint64_t deadline_ms; /* UINT64_MAX: none */
     _Atomic uint64_t idle_since_ms; /* 0: a request is under way */
     const char *target;             /* of the request under way: libmicrohttpd's thread only */
     size_t target_len;
@@ -89,10 +90,11 @@ struct http {
     _Atomic uint32_t large;
     _Atomic size_t reserved;
 
-    pthread_mutex_t connections_lock; /* connections[].open, open_count */
+    pthread_mutex_t connections_lock; /* connections[].open and .yields, the counts */
     struct connection *connections;
     uint32_t connection_slots;
     uint32_t open_count;
+    uint32_t yield_count;
 
     int listeners[LISTENER_METRICS + 1];
     _Atomic bool accepting;

@@ -1,4 +1,5 @@
 /* The whole front room over real sockets, with a core played by the test. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -484,6 +485,44 @@ static void test_connections_beyond_the_limit_wait(void **state)
     assert_int_equal(rig_close(&rig).code, 0);
 }
 
+static void ask_on(int fd, int status, int wait_ms)
+{
+    rig_say(fd, "GET /upcheck HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct reply r = rig_read(fd, wait_ms);
+    assert_int_equal(r.status, status);
+    reply_release(&r);
+}
+
+static void test_who_was_idle_longest_makes_room(void **state)
+{
+    (void)begin(state);
+    rig.config.server.max_connections = 3;
+    rig_open(&rig);
+    int fds[5];
+    for (int i = 0; i < 3; i++) {
+        fds[i] = rig_connect(rig.api_port);
+        ask_on(fds[i], 200, 10000);
+        uint64_t before = clock_mono_ms(); /* so that the next one is younger */
+        while (clock_mono_ms() < before + 20)
+            (void)poll(NULL, 0, 1);
+    }
+    rig_say(fds[0], "GET /upcheck HTTP/1.1\r\n"); /* under way: not idle, though it came first */
+    fds[3] = rig_connect(rig.api_port);
+    ask_on(fds[3], 200, 10000);
+    assert_true(rig_is_closed(fds[1], 10000));
+    fds[4] = rig_connect(rig.api_port);
+    ask_on(fds[4], 200, 10000);
+    assert_true(rig_is_closed(fds[2], 10000));
+    rig_say(fds[0], "Host: a\r\n\r\n");
+    struct reply r = rig_read(fds[0], 10000);
+    assert_int_equal(r.status, 200);
+    reply_release(&r);
+    ask_on(fds[3], 200, 10000);
+    for (int i = 0; i < 5; i++)
+        (void)close(fds[i]);
+    assert_int_equal(rig_close(&rig).code, 0);
+}
+
 /* --- metrics ------------------------------------------------------------------------------------------------------ */
 
 static void test_metrics(void **state)
@@ -913,6 +952,7 @@ int main(void)
         cmocka_unit_test(test_batches_that_are_too_many_are_refused),
         cmocka_unit_test(test_slow_requests_are_shut),
         cmocka_unit_test(test_connections_beyond_the_limit_wait),
+        cmocka_unit_test(test_who_was_idle_longest_makes_room),
         cmocka_unit_test(test_killed_core),
         cmocka_unit_test(test_drain_finishes_what_it_began),
         cmocka_unit_test(test_clients_that_leave),

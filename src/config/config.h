@@ -56,8 +56,9 @@ enum signing_engine {
 
 struct signing_config {
     enum signing_engine engine;
-    uint32_t batch_max;   /* 256 */
-    uint32_t concurrency; /* vault threads; 0: one per processor */
+    uint32_t batch_max;        /* 256 */
+    uint32_t duty_deadline_ms; /* 2500 */
+    uint32_t concurrency;      /* vault threads; 0: one per processor */
 };
 
 struct network_config {

@@ -3,11 +3,12 @@
  *   control   (main)   the supervisor's line, once a second the gauges
  *   requests           door A; judges, queues, answers questions and refusals
  *   writer             the history: the only thread that uses it
+ *   objects            passes on what needs no record
  *   to vault, from vault    door B, one for each direction
  *   answers            sends signatures to the front
  *   loads              the load door, when a loader runs
  *
- * Locks (registry, pending table, the queues, front link, loads) guard data, are leaves, and are never held over I/O.
+ * Locks (registry, pending table, backlog, the queues, front link, loads) guard data, are leaves, and are never held over I/O.
  *
  * System calls after room->lock(), all threads:
  *

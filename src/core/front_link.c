@@ -7,7 +7,9 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/metric.h"
 
+#include "core/backlog.h"
 #include "core/report.h"
 #include "core/test_point.h"
 #include "wire/control.h"
@@ -154,8 +156,17 @@ CC_ERR front_link_send(struct front_link *link,
 
 void front_link_answer(struct front_link *link, struct pending_list *list)
 {
-    pending_queue_answered(list);
+    backlog_answered(list);
     pending_queue_put(&link->answers, list);
+}
+
+void front_link_shed(struct front_link *link, struct pending_list *list)
+{
+    for (struct pending *row = list->head; row; row = row->next) {
+        row->answer.error = ERROR_BUSY;
+        metric_add(METRIC_SIGNING_SHED, report_label(row->outcome.kind), 0, 1);
+    }
+    front_link_answer(link, list);
 }
 
 /* Answers of one door go in one message. */
@@ -165,14 +176,16 @@ static void send_batch(struct front_link *link, struct pending_list *list)
     struct pending *row = NULL;
     uint32_t epoch = list->head->front_epoch;
     bool waits = front_link_waits(link, epoch);
+    struct pending_list sent = {0};
     size_t n = 0;
     while (list->head && list->head->front_epoch == epoch && (row = pending_list_shift(list))) {
         if (waits)
             report_answer(&row->outcome, &row->outcome.message.pubkey, &row->answer,
                           row->arrived_ns);
         items[n++] = row->answer;
-        pending_give(link->table, row);
+        pending_list_add(&sent, row);
     }
+    pending_give(link->table, &sent);
     test_point_pass(TEST_POINT_ANSWER);
     /* A front that is gone has no use for them; the history keeps what was signed. */
     (void)front_link_send(link, epoch, A_SIGNED, items, sizeof *items, n).code;

@@ -47,5 +47,7 @@ CC_ERR front_link_send(struct front_link *link,
 bool front_link_waits(struct front_link *link, uint32_t epoch);
 /* Queues rows whose `answer` is set; they go back to the table. */
 void front_link_answer(struct front_link *link, struct pending_list *list);
+/* Answers rows that wait too long: BUSY. */
+void front_link_shed(struct front_link *link, struct pending_list *list);
 
 #endif

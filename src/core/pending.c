@@ -1,17 +1,46 @@
 #include "core/pending.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/alloc.h"
 
 struct pending_table {
-    pthread_mutex_t lock; /* guards all below, and of each row: generation, in_vault */
-    struct pending *rows;
+    pthread_mutex_t lock; /* guards all below, and of each row: in_vault */
+    struct pending *rows; /* PENDING_MAX; memory that was never used is not there */
     struct pending *unused;
-    size_t unused_count;
+    size_t touched; /* rows from here on have not been used, or their memory was given back */
+    size_t in_use;
     bool vault_gone;
+    uint32_t generations[PENDING_MAX]; /* outlive the rows' memory */
 };
+
+static const enum pending_rank ranks[KIND_END] = {
+    [KIND_ATTESTATION] = PENDING_DUTY,
+    [KIND_BLOCK] = PENDING_BLOCK,
+    [KIND_BLOCK_V2] = PENDING_BLOCK,
+    [KIND_RANDAO_REVEAL] = PENDING_BLOCK, /* stands in the block */
+    [KIND_AGGREGATION_SLOT] = PENDING_DUTY,
+    [KIND_AGGREGATE_AND_PROOF] = PENDING_DUTY,
+    [KIND_AGGREGATE_AND_PROOF_V2] = PENDING_DUTY,
+    [KIND_SYNC_COMMITTEE_MESSAGE] = PENDING_DUTY,
+    [KIND_SYNC_COMMITTEE_SELECTION_PROOF] = PENDING_DUTY,
+    [KIND_SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF] = PENDING_DUTY,
+    [KIND_VALIDATOR_REGISTRATION] = PENDING_REST,
+    [KIND_DEPOSIT] = PENDING_REST,
+    [KIND_VOLUNTARY_EXIT] = PENDING_REST,
+    [KIND_EXECUTION_PAYLOAD_BID] = PENDING_DUTY,
+    [KIND_EXECUTION_PAYLOAD_ENVELOPE] = PENDING_BLOCK, /* without it the block is empty */
+    [KIND_PAYLOAD_ATTESTATION_MESSAGE] = PENDING_DUTY,
+    [KIND_PROPOSER_PREFERENCES] = PENDING_REST,
+    [KIND_BUILDER_REQUEST_AUTH] = PENDING_REST,
+};
+
+enum pending_rank pending_rank_of(enum eth_kind kind)
+{
+    return kind < KIND_END ? ranks[kind] : PENDING_REST;
+}
 
 void pending_list_add(struct pending_list *list, struct pending *row)
 {
@@ -48,11 +77,6 @@ CC_ERR pending_table_new(struct pending_table **ret_table)
     }
     cc_assert(pthread_mutex_init(&table->lock, NULL) == 0);
     table->rows = rows;
-    for (size_t i = PENDING_MAX; i-- > 0;) {
-        rows[i].next = table->unused;
-        table->unused = &rows[i];
-    }
-    table->unused_count = PENDING_MAX;
     *ret_table = table;
     return CC_OK;
 }
@@ -76,49 +100,76 @@ static void drop_lock(pthread_mutex_t *lock)
     cc_assert(pthread_mutex_unlock(lock) == 0);
 }
 
-static void clear(struct pending *row)
+static struct pending *unused_row(struct pending_table *table)
 {
-    uint32_t generation = row->generation;
-    memset(row, 0, sizeof *row);
-    row->generation = generation;
-}
-
-struct pending *pending_take(struct pending_table *table, bool block)
-{
-    struct pending *row = NULL;
-    take_lock(&table->lock);
-    if (table->unused_count > (block ? 0 : PENDING_BLOCK_RESERVE)) {
-        row = table->unused;
+    struct pending *row = table->unused;
+    if (row)
         table->unused = row->next;
-        table->unused_count--;
-        clear(row);
-    }
-    drop_lock(&table->lock);
+    else
+        row = &table->rows[table->touched++];
+    table->in_use++;
+    memset(row, 0, sizeof *row);
     return row;
 }
 
-void pending_give(struct pending_table *table, struct pending *row)
+struct pending *pending_take(struct pending_table *table, enum pending_rank rank)
 {
+    size_t reserve = rank == PENDING_BLOCK ? 0 : PENDING_BLOCK_RESERVE;
+    struct pending *row = NULL;
     take_lock(&table->lock);
+    if (table->in_use + reserve < PENDING_MAX)
+        row = unused_row(table);
+    drop_lock(&table->lock);
+    if (row)
+        row->rank = rank;
+    return row;
+}
+
+/* After a burst the kernel gets back the whole pages; rows are zeroed when they are taken anyway. */
+static void give_memory_back(struct pending_table *table)
+{
+    const uintptr_t page = 4096;
+    uintptr_t from = ((uintptr_t)table->rows + page - 1) / page * page;
+    uintptr_t to = (uintptr_t)&table->rows[table->touched] / page * page;
+    table->unused = NULL;
+    table->touched = 0;
+    if (to > from)
+        (void)madvise((void *)from, to - from,
+                      MADV_DONTNEED); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+static void give_one(struct pending_table *table, struct pending *row)
+{
     cc_assert(!row->in_vault);
-    row->generation++;
+    table->generations[row - table->rows]++;
     row->next = table->unused;
     table->unused = row;
-    table->unused_count++;
+    table->in_use--;
+}
+
+void pending_give(struct pending_table *table, struct pending_list *list)
+{
+    struct pending *row = NULL;
+    take_lock(&table->lock);
+    while ((row = pending_list_shift(list)))
+        give_one(table, row);
+    if (table->in_use == 0 && table->touched > PENDING_KEPT)
+        give_memory_back(table);
     drop_lock(&table->lock);
 }
 
 size_t pending_free_rows(struct pending_table *table)
 {
     take_lock(&table->lock);
-    size_t n = table->unused_count;
+    size_t n = PENDING_MAX - table->in_use;
     drop_lock(&table->lock);
     return n;
 }
 
 uint64_t pending_id(const struct pending_table *table, const struct pending *row)
 {
-    return (uint64_t)(row - table->rows) << 32 | row->generation;
+    size_t index = (size_t)(row - table->rows);
+    return (uint64_t)index << 32 | table->generations[index];
 }
 
 bool pending_to_vault(struct pending_table *table, const struct pending_list *list)
@@ -138,7 +189,7 @@ struct pending *pending_from_vault(struct pending_table *table, uint64_t id)
         return NULL;
     struct pending *row = &table->rows[index];
     take_lock(&table->lock);
-    if (!row->in_vault || row->generation != (uint32_t)id)
+    if (index >= table->touched || !row->in_vault || table->generations[index] != (uint32_t)id)
         row = NULL;
     else
         row->in_vault = false;
@@ -151,7 +202,7 @@ struct pending_list pending_vault_gone(struct pending_table *table)
     struct pending_list list = {0};
     take_lock(&table->lock);
     table->vault_gone = true;
-    for (size_t i = 0; i < PENDING_MAX; i++) {
+    for (size_t i = 0; i < table->touched; i++) {
         if (!table->rows[i].in_vault)
             continue;
         table->rows[i].in_vault = false;
@@ -170,7 +221,6 @@ void pending_queue_init(struct pending_queue *queue)
     cc_assert(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
     cc_assert(pthread_cond_init(&queue->filled, &attributes) == 0);
     (void)pthread_condattr_destroy(&attributes);
-    queue->hold_above = SIZE_MAX;
     queue->room = SIZE_MAX;
 }
 
@@ -208,14 +258,6 @@ void pending_queue_stop(struct pending_queue *queue)
     drop_lock(&queue->lock);
 }
 
-void pending_queue_hold_above(struct pending_queue *queue, size_t rows)
-{
-    take_lock(&queue->lock);
-    queue->hold_above = rows;
-    (void)pthread_cond_signal(&queue->filled);
-    drop_lock(&queue->lock);
-}
-
 void pending_queue_set_room(struct pending_queue *queue, size_t rows)
 {
     take_lock(&queue->lock);
@@ -225,52 +267,15 @@ void pending_queue_set_room(struct pending_queue *queue, size_t rows)
     drop_lock(&queue->lock);
 }
 
-static void count_answered(struct pending_queue *queue, size_t n)
-{
-    take_lock(&queue->lock);
-    queue->unanswered -= n;
-    if (queue->others.head && queue->unanswered <= queue->hold_above)
-        (void)pthread_cond_signal(&queue->filled);
-    drop_lock(&queue->lock);
-}
-
-void pending_queue_answered(struct pending_list *list)
-{
-    struct pending_queue *queue = NULL;
-    size_t n = 0;
-    for (struct pending *row = list->head; row; row = row->next) {
-        if (n && row->owed != queue) {
-            count_answered(queue, n);
-            n = 0;
-        }
-        queue = row->owed;
-        row->owed = NULL;
-        n += queue != NULL;
-    }
-    if (n)
-        count_answered(queue, n);
-}
-
 /* What was stopped is emptied. */
 static bool gives_others(const struct pending_queue *queue)
 {
-    return queue->others.head &&
-           ((queue->room && queue->unanswered <= queue->hold_above) || queue->stopped);
+    return queue->others.head && (queue->room || queue->stopped);
 }
 
 static bool has_news(const struct pending_queue *queue)
 {
     return queue->urgent.head || gives_others(queue) || queue->poked || queue->stopped;
-}
-
-/* Whether rows of a queue that holds are counted. */
-static void count_taken(struct pending_queue *queue, const struct pending_list *list)
-{
-    if (queue->hold_above == SIZE_MAX)
-        return;
-    for (struct pending *row = list->head; row; row = row->next)
-        row->owed = queue;
-    queue->unanswered += list->count;
 }
 
 static void wait_for_news(struct pending_queue *queue, uint64_t until_ns)
@@ -299,7 +304,6 @@ bool pending_queue_take(struct pending_queue *queue,
         others = queue->stopped ? SIZE_MAX : queue->room;
     for (; others && ret_list->count < max && (row = pending_list_shift(&queue->others)); others--)
         pending_list_add(ret_list, row);
-    count_taken(queue, ret_list);
     bool going_on = !queue->stopped || ret_list->head;
     drop_lock(&queue->lock);
     return going_on;

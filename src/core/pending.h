@@ -1,9 +1,10 @@
 /* core/pending.h - the signing requests that are on their way, and the queues between threads.
  *
- * WHAT      A table of fixed size, handed from thread to thread by pointer: door A's reader takes a row, history writer
+ * WHAT      Rows of a table of fixed size, handed from thread to thread by pointer: door A's reader takes a row, history writer
  *           and vault client pass it on, whoever has its answer gives it to the front link, which gives the row back.
  * PROMISE   A row has one owner at a time, so its content needs no lock. The vault answers by (index, generation): a
- *           late, repeated or invented id finds nothing. A full table is said at once; blocks have a reserve.
+ *           late, repeated or invented id finds nothing. A full table is said at once; blocks have a reserve. Memory is
+ *           touched when a row is first used, and given back when none is in use.
  * THREADS   Any; pending_table.lock and pending_queue.lock are never held over I/O or over one another.
  * OWNERSHIP pending_take() gives the row to the caller; putting it into a queue gives it away.
  * ERRORS    NO_MEMORY; NULL from pending_take() when full.
@@ -20,12 +21,26 @@
 #include "wire/door_b.h"
 
 enum {
-    PENDING_MAX = 8192, /* twice server.max_connections; 5 MB */
+    PENDING_MAX =
+        32768, /* what is signed within signing.duty_deadline_ms, at 13,000 a second; 21 MB if ever used */
+    PENDING_KEPT = 2048, /* rows whose memory stays when none is in use */
     PENDING_BLOCK_RESERVE =
         256, /* rows that only blocks may have: a flood of the rest never refuses one */
 };
 
+/* What goes first. */
+enum pending_rank {
+    PENDING_BLOCK, /* and what a block is made of: never refused for load */
+    PENDING_DUTY,  /* must be signed within seconds */
+    PENDING_REST,
+    PENDING_RANKS
+};
+
+struct backlog;
+
 struct pending {
+    enum pending_rank rank;
+    uint32_t client;      /* who asks: wire/door_a.h */
     uint32_t front_epoch; /* whose request it is: the front of which door */
     uint64_t arrived_ns;
     uint64_t queued_ns;
@@ -34,8 +49,7 @@ struct pending {
     struct a_signed answer;
     /* private */
     struct pending *next;
-    struct pending_queue *owed; /* the queue that counts it until it is answered; NULL: none */
-    uint32_t generation;
+    struct backlog *backlog; /* counts it while it is with the vault; NULL: none does */
     bool in_vault;
 };
 
@@ -49,9 +63,11 @@ struct pending_list {
 void pending_list_add(struct pending_list *list, struct pending *row);
 struct pending *pending_list_shift(struct pending_list *list); /* NULL: empty */
 
+enum pending_rank pending_rank_of(enum eth_kind kind);
+
 static inline bool pending_is_block(const struct pending *row)
 {
-    return row->outcome.slashable == SLASHABLE_BLOCK;
+    return row->rank == PENDING_BLOCK;
 }
 
 struct pending_table;
@@ -59,9 +75,10 @@ struct pending_table;
 CC_ERR pending_table_new(struct pending_table **ret_table);
 void pending_table_free(struct pending_table *table);
 
-/* An empty row, or NULL when all that this request may use are taken. */
-struct pending *pending_take(struct pending_table *table, bool block);
-void pending_give(struct pending_table *table, struct pending *row);
+/* An empty row of that rank, or NULL when all that this request may use are taken. */
+struct pending *pending_take(struct pending_table *table, enum pending_rank rank);
+/* Empties the list. */
+void pending_give(struct pending_table *table, struct pending_list *list);
 size_t pending_free_rows(struct pending_table *table);
 
 /* The id that the vault is told. */
@@ -73,17 +90,13 @@ struct pending *pending_from_vault(struct pending_table *table, uint64_t id);
 /* The vault is gone for good: all rows that are with it. */
 struct pending_list pending_vault_gone(struct pending_table *table);
 
-/* A queue with two lanes: what is urgent is taken first. It may hold the others back while enough of what was taken has
- * not been answered: then the next batch fills here, and not behind a slower stage.
- */
+/* A queue with two lanes: what is urgent is taken first. */
 struct pending_queue {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t filled;
     struct pending_list urgent;
     struct pending_list others;
-    size_t room;       /* how many of the others one take may have; SIZE_MAX: any number */
-    size_t hold_above; /* SIZE_MAX: never */
-    size_t unanswered; /* rows that were taken from a holding queue; see pending_queue_answered() */
+    size_t room; /* how many of the others one take may have; SIZE_MAX: any number */
     bool poked;
     bool stopped;
 };
@@ -97,10 +110,6 @@ void pending_queue_poke(struct pending_queue *queue);
 void pending_queue_stop(struct pending_queue *queue);
 /* From now on a take has at most `rows` that are not blocks. */
 void pending_queue_set_room(struct pending_queue *queue, size_t rows);
-/* From now on only blocks are given out while more than `rows` are taken and unanswered. */
-void pending_queue_hold_above(struct pending_queue *queue, size_t rows);
-/* These rows have their answer: whatever queue counts them counts them no more. */
-void pending_queue_answered(struct pending_list *list);
 /* Waits until there is a row, a poke, a stop, or the monotonic time is `until_ns` (0: for ever); takes up to `max`
  * rows. False once the queue was stopped and is empty.
  */

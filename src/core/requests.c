@@ -27,8 +27,7 @@ struct reader {
     struct door_message message;
     struct a_signed refused[REFUSALS_MAX];
     size_t refused_count;
-    struct pending_list to_history;
-    struct pending_list to_vault;
+    struct pending_list accepted;
 };
 
 /* --- signing ----------------------------------------------------------------------------------------- */
@@ -49,21 +48,29 @@ static void accept(struct reader *reader,
                    struct sign_outcome *outcome,
                    uint64_t arrived_ns)
 {
-    bool block = outcome->slashable == SLASHABLE_BLOCK;
-    struct pending *row = pending_take(reader->service->table, block);
+    struct pending *row = pending_take(reader->service->table, pending_rank_of(outcome->kind));
     if (!row) {
         outcome->error = ERROR_BUSY;
+        metric_add(METRIC_SIGNING_SHED, report_label(outcome->kind), 0, 1);
         refuse(reader, item, outcome, arrived_ns);
         return;
     }
+    row->client = item->client;
     row->front_epoch = reader->door.epoch;
     row->arrived_ns = arrived_ns;
-    row->queued_ns = clock_mono_ns();
     row->outcome = *outcome;
     row->answer.id = item->id;
     row->answer.root = outcome->root;
-    pending_list_add(
-        outcome->slashable == SLASHABLE_NOTHING ? &reader->to_vault : &reader->to_history, row);
+    pending_list_add(&reader->accepted, row);
+}
+
+/* Those that would wait too long are answered at once. */
+static void queue_accepted(struct reader *reader)
+{
+    struct service *s = reader->service;
+    struct pending_list refused;
+    backlog_put(s->backlog, &reader->accepted, pending_free_rows(s->table), &refused);
+    front_link_shed(s->link, &refused);
 }
 
 static void take_requests(struct reader *reader)
@@ -84,8 +91,7 @@ static void take_requests(struct reader *reader)
         else
             accept(reader, &item, &outcome, arrived_ns);
     }
-    vault_client_sign(s->vault, &reader->to_vault);
-    writer_record(s->writer, &reader->to_history);
+    queue_accepted(reader);
     test_point_pass(TEST_POINT_ENQUEUED);
     if (reader->refused_count)
         (void)front_link_send(s->link, reader->door.epoch, A_SIGNED, reader->refused,

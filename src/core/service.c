@@ -48,6 +48,7 @@ void service_tick(struct service *service)
     metric_set(METRIC_HEALTHY, 0, health.ready);
     metric_set(METRIC_KEYS_ACTIVE, METRIC_SOURCE_FILESYSTEM, health.keys_loaded);
     metric_set(METRIC_SEMAPHORE_AVAILABLE, 0, pending_free_rows(service->table));
+    metric_set(METRIC_SIGNING_WAITING, 0, backlog_count(service->backlog));
     metric_choose(METRIC_SIGNER_STATE, health.sealed ? METRIC_STATE_SEALED : METRIC_STATE_UNSEALED);
 }
 
@@ -100,7 +101,7 @@ static cc_err start_writer(struct service *service)
         .registry = service->registry,
         .vault = service->vault,
         .link = service->link,
-        .batch_max = (size_t)u64_min(SLASH_BATCH_MAX, s->config->signing.batch_max),
+        .backlog = service->backlog,
         .prune = a->pruning_enabled,
         .prune_interval_ms = (uint64_t)a->pruning_interval_hours * 3600000,
         .keep_epochs = a->pruning_keep_epochs,
@@ -112,13 +113,17 @@ static cc_err start_writer(struct service *service)
 static cc_err start_parts(struct service *service)
 {
     const struct service_settings *s = &service->settings;
+    const struct signing_config *signing = &s->config->signing;
     CC_TRY(pending_table_new(&service->table));
+    CC_TRY(backlog_new(signing->duty_deadline_ms,
+                       (size_t)u64_min(SLASH_BATCH_MAX, signing->batch_max), &service->backlog));
     CC_TRY(registry_new(&service->registry));
     CC_TRY(restore_keys(service));
     CC_TRY(front_link_new(service->table, s->control_fd, &service->link));
     CC_TRY(vault_client_start(s->vault_fd, s->vault_life, vault_threads(s->config), service->table,
                               service->link, &service->vault));
     CC_TRY(start_writer(service));
+    CC_TRY(objects_start(service->backlog, service->vault, service->link, &service->objects));
     writer_poke(service->writer);
     const struct loads_settings loads = {
         .control_fd = s->control_fd,
@@ -154,9 +159,10 @@ void service_stop(struct service *service)
         (void)pthread_join(service->reader_thread, NULL);
     loads_stop(service->loads);
     writer_stop(service->writer);
+    objects_stop(service->objects);
     vault_client_stop(service->vault);
     front_link_free(service->link);
-    writer_free(service->writer);
+    backlog_free(service->backlog);
     requests_free(service->reader);
     registry_free(service->registry);
     pending_table_free(service->table);

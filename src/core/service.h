@@ -2,7 +2,7 @@
  *
  * WHAT      The parts put together, the thread that reads door A, the answers to the front's questions.
  * PROMISE   Requests of one message are judged in their order. Those that are refused before history and vault are
- *           answered at once; a full table is BUSY at once. A front whose message is malformed is shut out.
+ *           answered at once; what would wait too long is BUSY at once. A front whose message is malformed is shut out.
  * THREADS   service_start/stop, service_tick: the control thread. service_health: any.
  * OWNERSHIP The service owns its parts; stores and doors that it is given are borrowed until service_stop() returns.
  * ERRORS    NO_MEMORY, SYSTEM at start.
@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "core/front_link.h"
 #include "core/loads.h"
+#include "core/objects.h"
 #include "core/registry.h"
 #include "core/vault_client.h"
 #include "core/writer.h"
@@ -41,7 +42,9 @@ struct service {
     struct registry *registry;
     struct front_link *link;
     struct vault_client *vault;
+    struct backlog *backlog;
     struct writer *writer;
+    struct objects *objects;
     struct loads *loads;
     struct reader *reader;
     pthread_t reader_thread;

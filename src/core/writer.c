@@ -16,7 +16,6 @@ static const uint64_t ms = 1000000;
 
 struct writer {
     struct writer_settings settings;
-    struct pending_queue queue;
     pthread_t thread;
     atomic_bool store_up;
     atomic_bool stopping;
@@ -33,14 +32,9 @@ bool writer_store_is_up(const struct writer *writer)
     return atomic_load(&writer->store_up);
 }
 
-void writer_record(struct writer *writer, struct pending_list *list)
-{
-    pending_queue_put(&writer->queue, list);
-}
-
 void writer_poke(struct writer *writer)
 {
-    pending_queue_poke(&writer->queue);
+    backlog_poke(writer->settings.backlog);
 }
 
 static void note(struct writer *writer, cc_err err, const char *what)
@@ -116,6 +110,7 @@ static void pass_on(struct writer *writer, struct pending_list *list)
             pending_list_add(&refused, row);
         }
     }
+    backlog_passed(writer->settings.backlog, BACKLOG_CLAIMS, &allowed, refused.count);
     vault_client_sign(writer->settings.vault, &allowed);
     front_link_answer(writer->settings.link, &refused);
 }
@@ -140,6 +135,7 @@ static void commit(struct writer *writer, struct pending_list *list)
     }
     test_point_pass(TEST_POINT_COMMITTED);
     uint64_t took_ns = clock_mono_ns() - began_ns;
+    backlog_set_commit_time(writer->settings.backlog, took_ns);
     metric_observe(METRIC_HISTORY_BATCH, 0, n);
     for (row = list->head; row; row = row->next)
         metric_observe(METRIC_SIGNING_COMMIT, report_label(row->outcome.kind), took_ns);
@@ -241,10 +237,12 @@ static void *writer_thread(void *argument)
 {
     struct writer *writer = argument;
     struct pending_list list;
+    struct pending_list late;
     bool more = false;
-    while (pending_queue_take(&writer->queue, writer->settings.batch_max, wait_until(writer, more),
-                              &list)) {
+    while (backlog_take(writer->settings.backlog, BACKLOG_CLAIMS, wait_until(writer, more), &list,
+                        &late)) {
         more = false;
+        front_link_shed(writer->settings.link, &late);
         drop_orphans(writer, &list);
         if (list.head) {
             commit(writer, &list);
@@ -265,15 +263,11 @@ CC_ERR writer_start(const struct writer_settings *settings, struct writer **ret_
     struct writer *writer = cc_alloc(sizeof *writer);
     if (!writer)
         return CC_FAIL(NO_MEMORY, NULL);
-    cc_assert(settings->batch_max >= 1 && settings->batch_max <= SLASH_BATCH_MAX);
     writer->settings = *settings;
     writer->upkeep = true;
     writer->prune_at_ns = clock_mono_ns() + settings->prune_interval_ms * ms;
     atomic_init(&writer->store_up, true);
-    pending_queue_init(&writer->queue);
-    pending_queue_hold_above(&writer->queue, WRITER_AHEAD);
     if (pthread_create(&writer->thread, NULL, writer_thread, writer) != 0) {
-        pending_queue_release(&writer->queue);
         cc_free(writer);
         return CC_FAIL(SYSTEM, "thread");
     }
@@ -286,14 +280,7 @@ void writer_stop(struct writer *writer)
     if (!writer)
         return;
     atomic_store(&writer->stopping, true);
-    pending_queue_stop(&writer->queue);
+    backlog_stop(writer->settings.backlog);
     (void)pthread_join(writer->thread, NULL);
-}
-
-void writer_free(struct writer *writer)
-{
-    if (!writer)
-        return;
-    pending_queue_release(&writer->queue);
     cc_free(writer);
 }

@@ -1,10 +1,8 @@
 /* core/writer.h - the one thread that uses the history.
  *
- * WHAT      Takes ALL claims that wait, blocks first, up to SLASH_BATCH_MAX, decides and records them in one durable
- *           transaction, and passes on those that may be signed. Between batches it makes protection rows for new keys and
- *           prunes in small steps.
- *           While more than WRITER_AHEAD of its claims are unsigned it takes only blocks: what the vault could not sign
- *           yet would wait behind the commit instead of before it, where the next batch grows.
+ * WHAT      Takes ALL claims that wait and that the vault has time for (core/backlog.h), blocks first, up to
+ *           SLASH_BATCH_MAX, decides and records them in one durable transaction, and passes on those that may be signed.
+ *           Between batches it makes protection rows for new keys and prunes in small steps.
  * PROMISE   A claim goes to the vault only after the transaction that holds it is durable. A store that can't be used is
  *           retried for WRITER_PATIENCE_MS from a claim's arrival; then the claim is answered with the store's error and
  *           never signed. While one commit is on the disk the next batch fills.
@@ -16,11 +14,11 @@
 #ifndef CORE_WRITER_H
 #define CORE_WRITER_H
 
+#include "core/backlog.h"
 #include "core/vault_client.h"
 #include "slash/store.h"
 
 enum {
-    WRITER_AHEAD = 16, /* what a vault signs during a commit: it never waits for one */
     WRITER_PATIENCE_MS = 2000,
     WRITER_RETRY_MS = 50,
     WRITER_PROBE_MS = 500,
@@ -34,7 +32,7 @@ struct writer_settings {
     struct registry *registry;
     struct vault_client *vault;
     struct front_link *link;
-    size_t batch_max;
+    struct backlog *backlog; /* of batches up to SLASH_BATCH_MAX */
     bool prune;
     uint64_t prune_interval_ms;
     uint64_t keep_epochs;
@@ -44,13 +42,9 @@ struct writer_settings {
 struct writer;
 
 CC_ERR writer_start(const struct writer_settings *settings, struct writer **ret_writer);
-/* Finishes what is queued, joins; takes NULL. The history stays open. */
+/* Stops the backlog, finishes what waits there, joins; takes NULL. The history stays open. */
 void writer_stop(struct writer *writer);
-/* After the last of its rows was answered; takes NULL. */
-void writer_free(struct writer *writer);
 
-/* Queues rows whose outcome.claim is set. */
-void writer_record(struct writer *writer, struct pending_list *list);
 /* There are keys in the registry that wait for protection rows. */
 void writer_poke(struct writer *writer);
 /* False after the last use of the history failed. */

@@ -1,4 +1,5 @@
 /* The core between a real vault and a front that the test plays: what it answers. */
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -465,39 +466,51 @@ static void count_answers(struct flood *flood)
     }
 }
 
-static void test_a_full_table_is_503_at_once_and_never_for_blocks(void **state)
+static void flood_with(struct flood *flood, const struct a_sign *items, size_t n)
+{
+    assert_int_equal(door_send(room.front, room.front_life, A_SIGN, items, sizeof *items, n).code,
+                     0);
+    flood->sent += (unsigned)n;
+}
+
+static bool answers_within(int limit_ms)
+{
+    struct pollfd door = {.fd = room.front, .events = POLLIN};
+    return poll(&door, 1, limit_ms) == 1;
+}
+
+/* The vault does not move at all. */
+static void test_P29_overload_is_503_at_once_and_never_for_blocks(void **state)
 {
     enum {
-        PER_MESSAGE = 100,
-        MESSAGES = 90
+        PER_MESSAGE = 100
     };
     static struct a_sign items[PER_MESSAGE];
     struct flood flood = {0};
     (void)state;
     core_room_freeze_vault(&room);
-    for (unsigned i = 0; i < MESSAGES; i++) {
-        for (unsigned j = 0; j < PER_MESSAGE; j++)
-            items[j] = test_object(1, KIND_RANDAO_REVEAL, 1);
-        assert_int_equal(
-            door_send(room.front, room.front_life, A_SIGN, items, sizeof *items, PER_MESSAGE).code,
-            0);
-        flood.sent += PER_MESSAGE;
-    }
+    for (unsigned i = 0; i < PER_MESSAGE; i++)
+        items[i] = test_object(1, KIND_SYNC_COMMITTEE_MESSAGE, 1);
+    for (unsigned i = 0; i < 10; i++)
+        flood_with(&flood, items, PER_MESSAGE);
     uint64_t began = clock_mono_ms();
+    do
+        flood_with(&flood, items, 1);
+    while (!answers_within(20));
     while (flood.busy == 0)
         count_answers(&flood);
-    assert_true(clock_mono_ms() - began < 1500); /* with a vault that does not move at all */
+    assert_true(clock_mono_ms() - began < 5000); /* seen long before a deadline has passed */
     assert_int_equal(flood.good, 0);
-    struct a_sign block = test_block(1, 640, 1); /* gets a row of the reserve, and its record */
-    assert_int_equal(door_send(room.front, room.front_life, A_SIGN, &block, sizeof block, 1).code,
-                     0);
-    flood.sent++;
+    flood_with(&flood, items, PER_MESSAGE);
+    assert_true(answers_within(2000));
+    struct a_sign block = test_block(1, 640, 1);
+    flood_with(&flood, &block, 1);
     core_room_thaw_vault(&room);
     while (flood.answered < flood.sent)
         count_answers(&flood);
     assert_int_equal(flood.good + flood.busy, flood.sent);
-    assert_true(flood.good >= 7000);
-    assert_true(flood.busy >= PER_MESSAGE);
+    assert_true(flood.good > 0);
+    assert_true(flood.busy > PER_MESSAGE);
     const struct a_signed again = sign(test_block(1, 640, 1));
     assert_signed_by(&again, 1);
 }
@@ -507,7 +520,7 @@ static void test_a_front_that_does_not_read_is_given_up(void **state)
     static struct a_sign items[100];
     (void)state;
     for (unsigned j = 0; j < ARRAY_LEN(items); j++)
-        items[j] = test_object(1, KIND_RANDAO_REVEAL, 1);
+        items[j] = test_object(1, KIND_SYNC_COMMITTEE_MESSAGE, 1);
     while (!door_send(room.front, room.front_life, A_SIGN, items, sizeof *items, ARRAY_LEN(items))
                 .code)
         ;
@@ -575,7 +588,7 @@ int main(void)
         TEST(test_a_new_core_signs_with_the_keys_that_the_vault_still_holds),
         TEST(test_C02_answers_never_cross_between_fronts),
         TEST(test_the_vaults_death_is_503_for_all_that_wait),
-        TEST(test_a_full_table_is_503_at_once_and_never_for_blocks),
+        TEST(test_P29_overload_is_503_at_once_and_never_for_blocks),
         TEST(test_a_front_that_does_not_read_is_given_up),
         TEST(test_metrics_count_answers),
         TEST(test_an_orderly_end),

@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/metric.h"
 
+#include "core/backlog.h"
 #include "core/front_link.h"
+#include "core/objects.h"
 #include "core/pending.h"
 #include "core/report.h"
 #include "core/vault_client.h"
@@ -23,7 +25,9 @@
 enum {
     LIFE = 3,
     THREADS = 2,
-    WINDOW = 2 * (WINDOW_BLOCK_WAIT_NS / WINDOW_CLAIM_NS) /* before anything is measured */
+    WINDOW = 2 * (WINDOW_BLOCK_WAIT_NS / WINDOW_CLAIM_NS), /* before anything is measured */
+    BATCH_MAX = 16,
+    DEADLINE_MS = 2500
 };
 
 /* --- a history that does as it is told ------------------------------------------------------------------------- */
@@ -179,7 +183,9 @@ static struct pending_table *table;
 static struct registry *registry;
 static struct front_link *link_;
 static struct vault_client *vault;
+static struct backlog *backlog;
 static struct writer *writer;
+static struct objects *objects;
 static int door_a[2]; /* [0] is the front's */
 static int door_b[2]; /* [0] is the vault's */
 static int line[2];
@@ -202,17 +208,19 @@ static void start(bool prune)
     front_link_offer(link_, door_a[1], LIFE);
     assert_int_equal(front_link_accept(link_, &door).code, 0);
     assert_int_equal(vault_client_start(door_b[1], LIFE, THREADS, table, link_, &vault).code, 0);
+    assert_int_equal(backlog_new(DEADLINE_MS, BATCH_MAX, &backlog).code, 0);
     const struct writer_settings settings = {.history = &store.base,
                                              .table = table,
                                              .registry = registry,
                                              .vault = vault,
                                              .link = link_,
-                                             .batch_max = 16,
+                                             .backlog = backlog,
                                              .prune = prune,
                                              .prune_interval_ms = 1,
                                              .keep_epochs = 250,
                                              .slots_per_epoch = 32};
     assert_int_equal(writer_start(&settings, &writer).code, 0);
+    assert_int_equal(objects_start(backlog, vault, link_, &objects).code, 0);
 }
 
 static int up(void **state)
@@ -229,9 +237,10 @@ static int down(void **state)
     front_link_stop(link_);
     front_link_drop(link_);
     writer_stop(writer);
+    objects_stop(objects);
     vault_client_stop(vault);
     front_link_free(link_);
-    writer_free(writer);
+    backlog_free(backlog);
     registry_free(registry);
     assert_int_equal(pending_free_rows(table), PENDING_MAX); /* every row came back */
     pending_table_free(table);
@@ -245,7 +254,8 @@ static int down(void **state)
 
 static struct pending *row_of(uint64_t id, enum kind_slashable slashable, uint64_t at)
 {
-    struct pending *row = pending_take(table, slashable == SLASHABLE_BLOCK);
+    enum pending_rank rank = slashable == SLASHABLE_BLOCK ? PENDING_BLOCK : PENDING_DUTY;
+    struct pending *row = pending_take(table, rank);
     assert_non_null(row);
     row->front_epoch = door.epoch;
     row->arrived_ns = row->queued_ns = clock_mono_ns();
@@ -260,11 +270,18 @@ static struct pending *row_of(uint64_t id, enum kind_slashable slashable, uint64
     return row;
 }
 
+static void queue(struct pending_list *list)
+{
+    struct pending_list refused;
+    backlog_put(backlog, list, PENDING_MAX, &refused);
+    assert_int_equal(refused.count, 0);
+}
+
 static void record(uint64_t id, enum kind_slashable slashable, uint64_t at)
 {
     struct pending_list list = {0};
     pending_list_add(&list, row_of(id, slashable, at));
-    writer_record(writer, &list);
+    queue(&list);
 }
 
 static void sign_directly(uint64_t first_id, unsigned n)
@@ -427,7 +444,7 @@ static void record_many(uint64_t first_id, unsigned n)
     struct pending_list list = {0};
     for (unsigned i = 0; i < n; i++)
         pending_list_add(&list, row_of(first_id + i, SLASHABLE_ATTESTATION, 10 + first_id + i));
-    writer_record(writer, &list);
+    queue(&list);
 }
 
 /* No time is waited out anywhere: a lone claim is a batch at once, and batches are as large as what came meanwhile. */
@@ -455,13 +472,13 @@ static void test_claims_wait_before_the_history_while_the_vault_is_behind(void *
 {
     (void)state;
     record_many(1, 200);
-    while (store_claims() <= WRITER_AHEAD)
+    while (store_claims() <= BACKLOG_AHEAD)
         (void)usleep(1000);
     vault_read(16); /* what is recorded beyond it waits for a thread of the vault */
     for (unsigned i = 0; i < 50; i++) /* a writer that went on would be seen to */
         (void)usleep(1000);
     size_t recorded = store_claims();
-    assert_true(recorded <= WRITER_AHEAD + 16 + 16);
+    assert_true(recorded <= BACKLOG_AHEAD + 2 * BATCH_MAX);
     record(201, SLASHABLE_BLOCK, 77);
     store_await_claims(recorded + 1);
     assert_int_equal(store.sizes[store.calls - 1], 1);
@@ -833,14 +850,27 @@ static void test_rows_are_bounded_with_a_reserve_for_blocks(void **state)
     struct pending_list taken = {0};
     struct pending *row = NULL;
     (void)state;
-    while ((row = pending_take(table, false)))
+    while ((row = pending_take(table, PENDING_DUTY)))
         pending_list_add(&taken, row);
     assert_int_equal(taken.count, PENDING_MAX - PENDING_BLOCK_RESERVE);
-    while ((row = pending_take(table, true)))
+    while ((row = pending_take(table, PENDING_BLOCK)))
         pending_list_add(&taken, row);
     assert_int_equal(taken.count, PENDING_MAX);
-    while ((row = pending_list_shift(&taken)))
-        pending_give(table, row);
+    uint64_t last = pending_id(table, taken.tail);
+    assert_true(pending_to_vault(table, &taken));
+    for (row = taken.head; row; row = row->next)
+        assert_ptr_equal(pending_from_vault(table, pending_id(table, row)), row);
+    pending_give(table, &taken);
+    assert_int_equal(pending_free_rows(table), PENDING_MAX);
+    /* Their memory was given back; what was told about them before is not believed. */
+    assert_null(pending_from_vault(table, last));
+    for (size_t i = 0; i < PENDING_MAX - PENDING_BLOCK_RESERVE; i++) {
+        row = pending_take(table, PENDING_DUTY);
+        assert_null(row->next);
+        assert_int_equal(row->arrived_ns, 0);
+        pending_list_add(&taken, row);
+    }
+    pending_give(table, &taken);
 }
 
 static void test_a_budget_of_lines(void **state)

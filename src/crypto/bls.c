@@ -3,6 +3,7 @@
 #include <blst.h>
 #include <string.h>
 
+#include "secret/ct.h"
 #include "secret/wipe.h"
 
 _Static_assert(sizeof(struct bls_secret) == sizeof(blst_scalar), "a secret is a blst scalar");
@@ -49,6 +50,7 @@ CC_SENSITIVE void bls_sign(const struct bls_secret *secret,
 {
     blst_p2 point;
     blst_sign_pk_in_g1(&point, (const blst_p2 *)(const void *)hash, scalar_of(secret));
+    CT_DECLASSIFY(&point, sizeof point);
     blst_p2_compress(ret_signature, &point);
 }
 

@@ -258,8 +258,10 @@ static void test_T22_exceptional_sums_are_flagged_alone(void **state)
 {
     (void)state;
     struct walk *w = walk_new(5);
-    for (uint64_t i = 0; i < 8; i++)
-        secret_from(i, &w->secrets[i]), scalar_split(&w->secrets[i], &w->splits[i]);
+    for (uint64_t i = 0; i < 8; i++) {
+        secret_from(i, &w->secrets[i]);
+        scalar_split(&w->secrets[i], &w->splits[i]);
+    }
     /* Key 3's second digit is 1, its first is 1: with the first row's entry in place of the second's the points are equal. */
     w->splits[3] = (struct scalar_split){.part = {33}};
     w->splits[4] = (struct scalar_split){.part = {32 - 1}};

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/bls.h"
+#include "crypto/batch_work.h"
 #include "secret/wipe.h"
+#include "support/batch_rig.h"
 #include "support/child.h"
 #include "support/test.h"
 
@@ -94,6 +95,66 @@ static void test_C03_no_secret_stays_on_the_stack(void **state)
     free(job);
 }
 
+enum {
+    BATCH_KEYS = 32
+};
+
+static struct batch_rig *rig; /* of the batch below; made before its thread */
+
+static void sign_batch(struct job *job)
+{
+    (void)job;
+    batch_sign(rig->work, rig->items, rig->n);
+}
+
+static bool holds(const void *memory, size_t len, const void *secret, size_t secret_len)
+{
+    for (size_t i = 0; i < secret_len; i += 8) {
+        if (memmem(memory, len, (const uint8_t *)secret + i, 8))
+            return true;
+    }
+    return false;
+}
+
+/* Neither a scalar of the batch nor one of its four parts. */
+static bool holds_a_key(const void *memory, size_t len)
+{
+    bool found = false;
+    for (size_t i = 0; i < rig->n; i++) {
+        struct scalar_split split;
+        scalar_split(&rig->keys[i].secret, &split);
+        found |= holds(memory, len, &rig->keys[i].secret, sizeof rig->keys[i].secret);
+        found |= holds(memory, len, &split, sizeof split);
+    }
+    return found;
+}
+
+static void test_C03_a_batch_leaves_no_key_on_the_stack_nor_in_its_work(void **state)
+{
+    (void)state;
+    for (int engine = 0; engine < BATCH_ENGINE_END; engine++) {
+        struct job *job = calloc(1, sizeof *job);
+        assert_non_null(job);
+        rig = rig_new((enum batch_engine)engine);
+        for (uint64_t i = 0; i < BATCH_KEYS; i++) {
+            uint8_t scalar[BLS_SECRET_SIZE];
+            rig_scalar(i, scalar);
+            rig_add_scalar(rig, scalar, i % 8 ? 0 : i); /* the most of them of one root */
+        }
+        job->body = sign_batch;
+        job_begin(job);
+        const bool found = holds_a_key(job->stack, STACK_SIZE);
+        job_end(job);
+        assert_false(found);
+        assert_int_equal(rig_right(rig), BATCH_KEYS);
+        assert_false(holds_a_key(rig->work,
+                                 sizeof *rig->work + batch_engines_scratch(&rig->signer->engines)));
+        assert_true(holds_a_key(rig, sizeof *rig)); /* it can find one */
+        rig_free(rig);
+        free(job);
+    }
+}
+
 static void fill(struct job *job)
 {
     (void)job;
@@ -129,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_C03_no_secret_stays_on_the_stack),
+        cmocka_unit_test(test_C03_a_batch_leaves_no_key_on_the_stack_nor_in_its_work),
         cmocka_unit_test(test_wipe_stack_reaches_below_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,11 +33,13 @@ struct ruleset_attributes {
 #define OF_A_FILE                                                                                  \
     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_FS_TRUNCATE)
 
-/* Read by libc and libcrypto while a room starts: number of processors, memory, time zone, OpenSSL's configuration. */
+/* Read while a room starts, by libc, libcrypto and base/machine: number of processors, memory and its limit, time zone,
+ * OpenSSL's configuration.
+ */
 static const char *const system_files[] = {
-    "/dev/null",     "/dev/urandom",       "/etc/localtime", "/etc/ssl/openssl.cnf",
-    "/proc/meminfo", "/proc/self",         "/proc/stat",     "/sys/devices/system/cpu",
-    "/usr/lib/ssl",  "/usr/share/zoneinfo"};
+    "/dev/null",      "/dev/urandom", "/etc/localtime",     "/etc/ssl/openssl.cnf",
+    "/proc/meminfo",  "/proc/self",   "/proc/stat",         "/sys/devices/system/cpu",
+    "/sys/fs/cgroup", "/usr/lib/ssl", "/usr/share/zoneinfo"};
 
 /* Everything that this kernel's Landlock can restrict is restricted. */
 static struct ruleset_attributes attributes_of(long abi, size_t *ret_size)

@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/num.h"
 
-#include "crypto/kdf.h"
 #include "crypto/self_test.h"
 #include "secret/harden.h"
 #include "vault/sign.h"
@@ -30,18 +30,10 @@ enum {
     THREADS_MAX = 256
 };
 
-static uint64_t processors(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (uint64_t)n : 1;
-}
-
 /* Half of the memory, so that decryption at start does not push out what else runs here. */
 static size_t keystore_memory(void)
 {
-    long pages = sysconf(_SC_PHYS_PAGES);
-    long page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : KDF_SCRYPT_MEMORY_MAX;
+    return (size_t)(machine_memory() / 2);
 }
 
 static struct threads_plan
@@ -49,10 +41,10 @@ plan_of(const struct room_context *room, struct engine *engine, struct vault *va
 {
     uint64_t signers = room->config->signing.concurrency;
     /* One per processor, which raw keys need; what scrypt may take at a time is the gate's matter. */
-    uint64_t openers =
-        u64_min(room->config->key_sources.filesystem.keystore_load_concurrency, processors());
+    uint64_t openers = u64_min(room->config->key_sources.filesystem.keystore_load_concurrency,
+                               machine_processors());
     return (struct threads_plan){
-        .signers = (uint32_t)u64_min(signers ? signers : processors(), THREADS_MAX),
+        .signers = (uint32_t)u64_min(signers ? signers : machine_processors(), THREADS_MAX),
         .openers = (uint32_t)u64_min(u64_max(openers, 1), THREADS_MAX),
         .control_fd = room->control_fd,
         .engine = engine,

@@ -1,9 +1,9 @@
-/* core/test_point.h - places where a test may kill the core.
+/* core/test_point.h - places where a test may kill the core or slow it down.
  *
  * WHAT      Marks between check and answer. A -DCC_TESTING build can be told to end itself with SIGKILL at the nth
- *           passage of one; in every other build the marks are nothing.
+ *           passage of one, or to take its time at each; in every other build the marks are nothing.
  * PROMISE   A release binary holds no trace of them.
- * THREADS   Any; test_point_arm() before the core starts.
+ * THREADS   Any; test_point_arm() and test_point_slow() before the core starts.
  * OWNERSHIP None.   ERRORS None.   SECRETS None.
  */
 #ifndef CORE_TEST_POINT_H
@@ -26,6 +26,7 @@ enum test_point {
 
 #ifdef CC_TESTING
 void test_point_arm(enum test_point point, unsigned nth);
+void test_point_slow(enum test_point point, unsigned each_ms);
 void test_point_pass(enum test_point point);
 #else
 static inline void test_point_pass(enum test_point point)

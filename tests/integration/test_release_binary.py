@@ -6,7 +6,7 @@ import pytest
 
 from daemon import binary_with_switches, release_binary
 
-SWITCHES = [b"CC_TEST_POINT", b"CC_TEST_INJECT", b"test point"]
+SWITCHES = [b"CC_TEST_POINT", b"CC_TEST_SLOW", b"CC_TEST_INJECT", b"test point"]
 
 
 @pytest.fixture(name="release")

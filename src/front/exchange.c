@@ -1,9 +1,9 @@
 #include "front/exchange.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -13,7 +13,7 @@
 
 #include "eth/request_json.h"
 
-/* HELD: its taker's. QUEUED: its id is in the ring. COPYING: the sender copies the question, for a moment. SENT: on its way.
+/* HELD: its taker's. QUEUED: its id is in the ring. COPYING: who sends copies the question, for a moment. SENT: on its way.
  * FILLING: won by who has an answer for it, for a moment, or completes it. A batch of which a part is sent is QUEUED again.
  */
 enum ticket_state {
@@ -73,8 +73,7 @@ CC_ERR exchange_init(struct exchange *x, uint32_t count, exchange_done_fn *done)
     cc_assert(count <= 1U << INDEX_BITS);
     *x = (struct exchange){.count = count, .done = done, .fd = -1, .queue_cap = 2 * count};
     cc_assert(pthread_mutex_init(&x->free_lock, NULL) == 0 &&
-              pthread_mutex_init(&x->queue_lock, NULL) == 0 &&
-              pthread_cond_init(&x->queue_filled, NULL) == 0);
+              pthread_mutex_init(&x->queue_lock, NULL) == 0);
     x->tickets = cc_alloc_array(count, sizeof *x->tickets);
     x->queue = cc_alloc_array(x->queue_cap, sizeof *x->queue);
     x->sign_batch = cc_alloc_array(SIGN_FIT, sizeof *x->sign_batch);
@@ -103,7 +102,6 @@ void exchange_release(struct exchange *x)
     cc_free(x->message);
     (void)pthread_mutex_destroy(&x->free_lock);
     (void)pthread_mutex_destroy(&x->queue_lock);
-    (void)pthread_cond_destroy(&x->queue_filled);
     *x = (struct exchange){.fd = -1};
 }
 
@@ -170,14 +168,13 @@ static void give_up(struct exchange *x, struct ticket *t, uint64_t state, cc_err
 static bool enqueue(struct exchange *x, uint64_t id, bool first)
 {
     (void)pthread_mutex_lock(&x->queue_lock);
-    bool fits = x->queue_len < x->queue_cap && !x->stopping;
+    bool fits = x->queue_len < x->queue_cap;
     if (fits) {
         if (first)
             x->queue_head = (x->queue_head + x->queue_cap - 1) % x->queue_cap;
         uint32_t at = first ? x->queue_head : (x->queue_head + x->queue_len) % x->queue_cap;
         x->queue[at] = id;
-        if (x->queue_len++ == 0)
-            (void)pthread_cond_signal(&x->queue_filled);
+        x->queue_len++;
     }
     (void)pthread_mutex_unlock(&x->queue_lock);
     return fits;
@@ -234,31 +231,12 @@ void ticket_submit(struct exchange *x, struct ticket *t)
     }
     bool first = t->urgent;
     atomic_store(&t->state, pack(generation, STATE_QUEUED));
-    /* From here on the receiver, or expire() after the door closed, may complete it. */
+    /* From here on receive(), or expire() after the door closed, may complete it. */
     if (!enqueue(x, id_of(t->index, generation, 0), first))
         give_up(x, t, pack(generation, STATE_QUEUED), CC_FAIL(BUSY, NULL));
 }
 
-void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms)
-{
-    bool closed = !exchange_is_open(x);
-    if (atomic_load(&x->waiting) == 0)
-        return;
-    for (uint32_t i = 0; i < x->count; i++) {
-        struct ticket *t = &x->tickets[i];
-        uint64_t state = atomic_load(&t->state);
-        enum ticket_state s = (enum ticket_state)(state & 0xff);
-        if (s != STATE_QUEUED && s != STATE_SENT)
-            continue;
-        uint64_t asked_ms = atomic_load(&t->asked_ms);
-        if (closed)
-            give_up(x, t, state, CC_FAIL(DOOR_CLOSED, NULL));
-        else if (now_ms > asked_ms && now_ms - asked_ms > limit_ms)
-            give_up(x, t, state, CC_FAIL(BUSY, "no answer in time"));
-    }
-}
-
-/* --- the sender --------------------------------------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------------------------------------------------- */
 
 static struct ticket *ticket_of(struct exchange *x, uint64_t id, uint64_t *ret_state)
 {
@@ -280,7 +258,7 @@ static bool is_full(const struct packets *p)
     return p->signs == SIGN_FIT || p->queries == QUERY_FIT;
 }
 
-/* Makes the ticket the sender's, unless it was given up. Who has an answer for it has it only for a moment. */
+/* Makes the ticket ours to send, unless it was given up. Who has an answer for it has it only for a moment. */
 static struct ticket *grab(struct exchange *x, uint64_t id, uint64_t *ret_generation)
 {
     for (;;) {
@@ -316,14 +294,11 @@ static bool copy_question(struct exchange *x, struct ticket *t, struct packets *
 }
 
 /* Moves what waits into the packets, until one of them is full. */
-static bool gather(struct exchange *x, struct packets *p)
+static void gather(struct exchange *x, struct packets *p)
 {
     *p = (struct packets){0};
     (void)pthread_mutex_lock(&x->queue_lock);
-    while (x->queue_len == 0 && !x->stopping)
-        (void)pthread_cond_wait(&x->queue_filled, &x->queue_lock);
-    bool going_on = !x->stopping;
-    while (going_on && x->queue_len && !is_full(p)) {
+    while (x->queue_len && !is_full(p)) {
         uint64_t id = x->queue[x->queue_head];
         uint64_t generation;
         x->queue_head = (x->queue_head + 1) % x->queue_cap;
@@ -338,7 +313,6 @@ static bool gather(struct exchange *x, struct packets *p)
         cc_assert(sent);
     }
     (void)pthread_mutex_unlock(&x->queue_lock);
-    return going_on;
 }
 
 static void close_door(struct exchange *x, const char *why, cc_err err)
@@ -348,30 +322,86 @@ static void close_door(struct exchange *x, const char *why, cc_err err)
     (void)shutdown(x->fd, SHUT_RDWR);
 }
 
-static void *sender_main(void *arg)
+/* A door that says so takes a whole packet: the kernel says it only while most of the buffer is free. */
+static bool takes_packets(struct exchange *x)
 {
-    struct exchange *x = arg;
-    struct packets packets;
-    while (gather(x, &packets)) {
+    struct pollfd door = {.fd = x->fd, .events = POLLOUT};
+    bool takes = poll(&door, 1, 0) == 1;
+    uint64_t never = 0;
+    if (takes)
+        atomic_store(&x->blocked_since_ms, 0);
+    else
+        (void)atomic_compare_exchange_strong(&x->blocked_since_ms, &never, clock_mono_ms());
+    return takes;
+}
+
+static bool has_queued(struct exchange *x)
+{
+    (void)pthread_mutex_lock(&x->queue_lock);
+    bool some = x->queue_len > 0;
+    (void)pthread_mutex_unlock(&x->queue_lock);
+    return some;
+}
+
+/* False when the door takes no more, or is closed. */
+static bool send_all(struct exchange *x)
+{
+    struct packets p;
+    while (has_queued(x)) {
         cc_err err = CC_OK;
-        uint64_t begun = clock_mono_ms();
-        if (packets.queries)
+        if (!exchange_is_open(x) || !takes_packets(x))
+            return false;
+        gather(x, &p);
+        if (p.queries)
             err = door_send(x->fd, x->life, A_QUERY, x->query_batch, sizeof(struct a_query),
-                            packets.queries);
-        if (packets.signs && !err.code) {
-            metric_observe(METRIC_DOOR_BATCH, 0, packets.signs);
-            err = door_send(x->fd, x->life, A_SIGN, x->sign_batch, sizeof(struct a_sign),
-                            packets.signs);
+                            p.queries);
+        if (p.signs && !err.code) {
+            metric_observe(METRIC_DOOR_BATCH, 0, p.signs);
+            err = door_send(x->fd, x->life, A_SIGN, x->sign_batch, sizeof(struct a_sign), p.signs);
         }
-        if (err.code && exchange_is_open(x) && clock_mono_ms() - begun >= DOOR_STALL_MS)
-            atomic_store(&x->stalled, true);
         if (err.code)
             close_door(x, "the core can't be reached", err);
     }
-    return NULL;
+    return true;
 }
 
-/* --- the receiver ------------------------------------------------------------------------------------------------- */
+/* Who sends looks again after it has said that it doesn't any more: nothing that was left to it stays behind. */
+void exchange_flush(struct exchange *x)
+{
+    while (has_queued(x) && !atomic_exchange(&x->sending, true)) {
+        bool all = send_all(x);
+        atomic_store(&x->sending, false);
+        if (!all)
+            return;
+    }
+}
+
+void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms)
+{
+    uint64_t blocked_ms = atomic_load(&x->blocked_since_ms);
+    if (blocked_ms && now_ms > blocked_ms + DOOR_STALL_MS) {
+        atomic_store(&x->stalled, true);
+        close_door(x, "the core does not read", CC_FAIL(DOOR_CLOSED, NULL));
+    }
+    exchange_flush(x);
+    bool closed = !exchange_is_open(x);
+    if (atomic_load(&x->waiting) == 0)
+        return;
+    for (uint32_t i = 0; i < x->count; i++) {
+        struct ticket *t = &x->tickets[i];
+        uint64_t state = atomic_load(&t->state);
+        enum ticket_state s = (enum ticket_state)(state & 0xff);
+        if (s != STATE_QUEUED && s != STATE_SENT)
+            continue;
+        uint64_t asked_ms = atomic_load(&t->asked_ms);
+        if (closed)
+            give_up(x, t, state, CC_FAIL(DOOR_CLOSED, NULL));
+        else if (now_ms > asked_ms && now_ms - asked_ms > limit_ms)
+            give_up(x, t, state, CC_FAIL(BUSY, "no answer in time"));
+    }
+}
+
+/* --- receiving ---------------------------------------------------------------------------------------------------- */
 
 /* A ticket that was won, and what to put it back to. */
 struct won {
@@ -529,32 +559,23 @@ static void dispatch(struct exchange *x, const struct door_message *m)
         take_high_watermark(x, m);
 }
 
-static void *receiver_main(void *arg)
+bool exchange_receive(struct exchange *x)
 {
-    struct exchange *x = arg;
-    for (;;) {
-        cc_err err = door_receive(x->fd, x->life, door_a_to_front, x->message);
-        if (err.code) {
-            close_door(x, "door to the core closed", err);
-            exchange_expire(x, clock_mono_ms(), 0);
-            return NULL;
-        }
+    cc_err err = door_receive(x->fd, x->life, door_a_to_front, x->message);
+    if (!err.code) {
         dispatch(x, x->message);
+        return true;
     }
+    close_door(x, "door to the core closed", err);
+    exchange_expire(x, clock_mono_ms(), 0);
+    return false;
 }
 
-CC_ERR exchange_start(struct exchange *x, int fd, uint32_t life)
+void exchange_start(struct exchange *x, int fd, uint32_t life)
 {
     x->fd = fd;
     x->life = life;
     atomic_store(&x->open, true);
-    if (pthread_create(&x->sender, NULL, sender_main, x) != 0)
-        return CC_FAIL(SYSTEM, "pthread_create");
-    if (pthread_create(&x->receiver, NULL, receiver_main, x) != 0) {
-        exchange_stop(x);
-        return CC_FAIL(SYSTEM, "pthread_create");
-    }
-    return CC_OK;
 }
 
 void exchange_stop(struct exchange *x)
@@ -563,14 +584,5 @@ void exchange_stop(struct exchange *x)
         return;
     atomic_store(&x->open, false);
     (void)shutdown(x->fd, SHUT_RDWR);
-    (void)pthread_mutex_lock(&x->queue_lock);
-    x->stopping = true;
-    (void)pthread_cond_broadcast(&x->queue_filled);
-    (void)pthread_mutex_unlock(&x->queue_lock);
-    if (x->sender)
-        (void)pthread_join(x->sender, NULL);
-    if (x->receiver)
-        (void)pthread_join(x->receiver, NULL);
     exchange_expire(x, clock_mono_ms(), 0);
-    x->fd = -1;
 }

@@ -1,14 +1,15 @@
 /* front/exchange.h - questions to the core and their answers, matched by id.
  *
- * WHAT      A fixed table of tickets. Whoever has a question takes a ticket, fills in what to ask and submits it; a sender
- *           thread takes ALL that waits and puts it into as few packets of door A as fit; a receiver thread matches
- *           each answer to its ticket and hands it back by `done`. A batch is one ticket with many answers; its packets
- *           take turns with what others ask, blocks go first.
+ * WHAT      A fixed table of tickets. Whoever has a question takes a ticket, fills in what to ask and submits it;
+ *           exchange_flush() takes ALL that waits and puts it into as few packets of door A as fit; exchange_receive()
+ *           matches each answer to its ticket and hands it back by `done`. A batch is one ticket with many answers; its
+ *           packets take turns with what others ask, blocks go first.
  * PROMISE   An answer reaches the one request that asked, once, or nobody: an id is (index, item, generation), the generation
  *           grows with each submission, and whoever completes a ticket (answer, time-out, closed door) must first win
  *           it by one compare-and-swap. So neither a late answer nor a repeated or invented one can cross (C2).
- * THREADS   take/submit/release: any thread, each ticket one at a time. `done` is called by the receiver's or the caller's
- *           thread in expire/submit. Between submit and `done` nobody else touches the ticket.
+ * THREADS   take/submit/release: any thread, each ticket one at a time. flush, expire: any; who finds another one sending
+ *           leaves it to that one. receive: one thread. `done` is called by the thread that calls receive, expire,
+ *           submit or stop. Between submit and `done` nobody else touches the ticket. Nothing here blocks.
  * OWNERSHIP The table owns tickets; a ticket's buffers stay with it for reuse, wiped between users.
  * ERRORS    In the ticket: DOOR_CLOSED, BUSY (no answer in time, or too many waiting and this one not urgent), PROTOCOL, or what the core says.
  * SECRETS   None in this release.
@@ -76,29 +77,27 @@ struct exchange {
     /* private */
     int fd;
     uint32_t life;
-    pthread_t sender;
-    pthread_t receiver;
     _Atomic bool open;
+    _Atomic bool sending;              /* whose the packets are */
+    _Atomic uint64_t blocked_since_ms; /* the core does not read; 0: it does */
     _Atomic bool stalled;
     _Atomic uint32_t waiting;
     pthread_mutex_t free_lock; /* free_head */
     uint32_t free_head;
-    pthread_mutex_t queue_lock; /* queue, head, tail, stopping */
-    pthread_cond_t queue_filled;
-    uint64_t *queue; /* ring of ids */
+    pthread_mutex_t queue_lock; /* queue, head, len */
+    uint64_t *queue;            /* ring of ids */
     uint32_t queue_cap;
     uint32_t queue_head;
     uint32_t queue_len;
-    bool stopping;
     struct a_sign *sign_batch;
     struct a_query *query_batch;
     struct door_message *message;
 };
 
 CC_ERR exchange_init(struct exchange *x, uint32_t count, exchange_done_fn *done);
-/* Starts the two threads over door A. */
-CC_ERR exchange_start(struct exchange *x, int fd, uint32_t life);
-/* Ends the threads (the door is shut); every ticket that waits is completed with DOOR_CLOSED. */
+/* From now on door A is there; the descriptor is borrowed until exchange_release(). */
+void exchange_start(struct exchange *x, int fd, uint32_t life);
+/* Shuts the door; every ticket that waits is completed with DOOR_CLOSED. */
 void exchange_stop(struct exchange *x);
 void exchange_release(struct exchange *x);
 
@@ -111,8 +110,13 @@ void ticket_release(struct exchange *x, struct ticket *t);
  */
 void ticket_submit(struct exchange *x, struct ticket *t);
 
+/* Sends what was submitted, as far as the door takes it now. To be called after one or many ticket_submit(). */
+void exchange_flush(struct exchange *x);
+/* Takes one packet; to be called when the door can be read. False once it is closed. */
+bool exchange_receive(struct exchange *x);
+
 /* Completes with BUSY what was asked more than `limit_ms` before `now_ms`, and with DOOR_CLOSED everything once the door
- * is closed. To be called now and then.
+ * is closed; gives up a core that has not read for DOOR_STALL_MS. To be called now and then.
  */
 void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms);
 /* False once the core is gone or has broken the protocol. */

@@ -2,7 +2,7 @@
  *   threads and memory    futex mmap munmap mprotect madvise brk rseq sched_yield rt_sigprocmask exit exit_group
  *   time                  clock_gettime gettimeofday (where the vdso falls back to them)
  *   accepting             poll accept4
- *   libmicrohttpd         epoll_wait epoll_ctl recvfrom sendto sendmsg read and write (eventfd) shutdown close fcntl
+ *   loops, libmicrohttpd  epoll_wait epoll_ctl recvfrom sendto sendmsg read and write (eventfd) shutdown close fcntl
  *                         setsockopt (TCP) getsockname getsockopt (SO_PEERCRED)
  *   doors, control, log   read write writev recvmsg sendmsg shutdown close
  *   refused, coped with   openat: free() asks for overcommit_memory when a thread's heap first shrinks; sched_getaffinity
@@ -160,7 +160,8 @@ static cc_err open_front(struct front *f)
         CC_TRY(http_listen(f->http, (enum listener)kind, f->listeners[kind]));
         f->listeners[kind] = -1;
     }
-    return exchange_start(&f->exchange, f->door, f->life);
+    exchange_start(&f->exchange, f->door, f->life);
+    return CC_OK;
 }
 
 /* --- serving ------------------------------------------------------------------------------------------------------ */
@@ -213,7 +214,7 @@ static cc_err run(struct front *f)
 {
     CC_TRY(open_front(f));
     CC_TRY(f->room->lock(ROOM_FRONT));
-    http_serve(f->http);
+    CC_TRY(http_serve(f->http));
     f->accepting = true;
     CC_TRY(control_send(f->room->control_fd, CONTROL_READY, f->life, 0, -1));
     cc_err err = serve(f);

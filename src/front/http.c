@@ -80,6 +80,7 @@ static void forget(struct http *h, struct connection *c)
 static struct connection *
 connection_open(struct http *h, int fd, enum listener listener, uint32_t client)
 {
+    struct loop *loop = &h->loops[(uint32_t)fd % h->loop_count];
     struct connection *c = NULL;
     (void)pthread_mutex_lock(&h->connections_lock);
     if ((uint32_t)fd < h->connection_slots) {
@@ -87,6 +88,7 @@ connection_open(struct http *h, int fd, enum listener listener, uint32_t client)
         if (c->open) /* libmicrohttpd gave it up without a word: the number is free, or it weren't here */
             forget(h, c);
         c->open = true;
+        c->loop = loop;
         c->listener = listener;
         c->client = client;
         c->target = NULL;
@@ -99,17 +101,17 @@ connection_open(struct http *h, int fd, enum listener listener, uint32_t client)
     return c;
 }
 
-static void connection_closed(struct http *h, struct connection *c)
+void connection_closed(struct http *h, struct connection *c)
 {
     (void)pthread_mutex_lock(&h->connections_lock);
     forget(h, c);
     (void)pthread_mutex_unlock(&h->connections_lock);
 }
 
-static void on_connection(void *http,
-                          struct MHD_Connection *mhd,
-                          void **socket_context,
-                          enum MHD_ConnectionNotificationCode code)
+void connection_notify(void *http,
+                       struct MHD_Connection *mhd,
+                       void **socket_context,
+                       enum MHD_ConnectionNotificationCode code)
 {
     struct http *h = http;
     switch (code) {
@@ -126,7 +128,7 @@ static void on_connection(void *http,
     }
 }
 
-/* Hands an accepted socket to libmicrohttpd, which closes it also when it refuses. */
+/* Hands an accepted socket to its loop. */
 static void adopt(struct http *h,
                   int fd,
                   enum listener listener,
@@ -138,8 +140,8 @@ static void adopt(struct http *h,
         (void)close(fd);
         return;
     }
-    if (MHD_add_connection(h->daemon, fd, (const struct sockaddr *)addr, len) != MHD_YES)
-        connection_closed(h, c);
+    struct newcomer newcomer = {fd, c, *addr, len};
+    loop_adopt(c->loop, &newcomer);
 }
 
 /* Shuts every connection that `should` picks. The lock keeps a descriptor from being closed meanwhile. */
@@ -288,10 +290,12 @@ static cc_err start_acceptor(struct http *h)
     return CC_OK;
 }
 
-void http_serve(struct http *h)
+CC_ERR http_serve(struct http *h)
 {
+    CC_TRY(loop_watch_door(&h->loops[0]));
     atomic_store(&h->accepting, true);
     (void)sem_post(&h->gate);
+    return CC_OK;
 }
 
 void http_drain(struct http *h)
@@ -381,33 +385,6 @@ static void raise_descriptor_limit(uint32_t want)
             KV_NUM("limit", limit.rlim_cur), KV_NUM("wanted", want));
 }
 
-/* Targets are matched as they were sent (front/route.h). */
-static size_t keep_escapes(void *unused, struct MHD_Connection *mhd, char *text)
-{
-    (void)unused;
-    (void)mhd;
-    return strlen(text);
-}
-
-static cc_err start_daemon(struct http *h, uint32_t threads)
-{
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME |
-                     MHD_USE_NO_LISTEN_SOCKET;
-    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
-                                    {MHD_OPTION_END, 0, NULL}};
-    if (threads < 2)
-        pool[0] = pool[1];
-    h->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, request_handle, h, MHD_OPTION_NOTIFY_COMPLETED, request_completed, h,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_URI_LOG_CALLBACK,
-        request_target_seen, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEAD_MAX,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)http_tickets(h->config),
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)h->config->idle_timeout_seconds, MHD_OPTION_ARRAY,
-        pool, MHD_OPTION_END);
-    return h->daemon ? CC_OK : CC_FAIL(SYSTEM, "libmicrohttpd");
-}
-
 static cc_err make_tables(struct http *h)
 {
     uint32_t tickets = http_tickets(h->config);
@@ -432,13 +409,17 @@ static cc_err open_all(struct http *h, uint32_t threads)
     if (pthread_create(&h->apart, NULL, request_apart_main, h) != 0)
         return CC_FAIL(SYSTEM, "pthread_create");
     h->has_apart = true;
-    CC_TRY(start_daemon(h, threads));
+    for (uint32_t i = 0; i < threads; i++) {
+        h->loop_count = i + 1;
+        CC_TRY(loop_open(h, &h->loops[i]));
+        CC_TRY(loop_start(&h->loops[i]));
+    }
     return warm_up(h);
 }
 
 CC_ERR http_open(const struct http_options *options, struct http **ret_http)
 {
-    cc_assert(options->threads >= 1 && options->threads < HTTP_PARSERS);
+    cc_assert(options->threads >= 1 && options->threads <= HTTP_LOOPS_MAX);
     struct http *h = cc_alloc(sizeof *h);
     if (!h)
         return CC_FAIL(NO_MEMORY, "HTTP server");
@@ -481,8 +462,8 @@ void http_close(struct http *h)
         return;
     http_stop_accepting(h);
     stop_apart(h);
-    if (h->daemon)
-        MHD_stop_daemon(h->daemon);
+    for (uint32_t i = 0; i < h->loop_count; i++)
+        loop_close(&h->loops[i]);
     for (uint32_t i = 0; h->requests && i < http_tickets(h->config); i++) {
         buf_release(&h->requests[i].body);
         buf_release(&h->requests[i].answer);

@@ -1,14 +1,14 @@
 /* front/http.h - the HTTP server: connections on one side, tickets of front/exchange.h on the other.
  *
- * WHAT      libmicrohttpd parses and answers on its own epoll threads; connections are accepted here and handed to it, so
- *           that nothing is accepted before the room is locked, and so that limits, deadlines and draining are ours.
- *           A request that needs the core is suspended until its ticket is done.
+ * WHAT      libmicrohttpd parses and answers on threads of ours that also send to and read from the core; connections are
+ *           accepted here and handed to it, so that nothing is accepted before the room is locked, and so that limits,
+ *           deadlines and draining are ours. A request that needs the core is suspended until its ticket is done.
  * PROMISE   Each request is answered once, on the connection that sent it. Bodies are bounded by route, by number of large
  *           ones and in total; they are wiped when the request ends. A connection that doesn't deliver a request, or
  *           doesn't take its answer, within its deadline is shut. What libmicrohttpd can't be made to refuse is listed
  *           in docs/http-api.md.
  * THREADS   http_* functions: the room's main thread. Inside: one thread that accepts, one for large bodies, and
- *           libmicrohttpd's.
+ *           `threads` loops.
  * OWNERSHIP Listeners become the server's; configuration, network and exchange are borrowed.
  * ERRORS    SYSTEM, NO_MEMORY.
  * SECRETS   None in this release.
@@ -35,18 +35,18 @@ struct http_options {
     struct exchange
         *exchange; /* its tickets are as many as http_tickets() says; `done` is http_done() */
     const struct metric_cells *metrics;
-    uint32_t threads; /* of libmicrohttpd */
+    uint32_t threads; /* loops */
 };
 
 uint32_t http_tickets(const struct server_config *server);
-/* Starts libmicrohttpd's threads and sends one request through all of it, over a socket pair: after that no code runs for
+/* Starts the threads and sends one request through all of it, over a socket pair: after that no code runs for
  * the first time. Nothing is accepted yet.
  */
 CC_ERR http_open(const struct http_options *options, struct http **ret_http);
 /* Adds a listening socket; before http_serve(). */
 CC_ERR http_listen(struct http *http, enum listener kind, int fd);
-/* Begins to accept. Makes no thread: the room may be locked by now. */
-void http_serve(struct http *http);
+/* Begins to accept; the exchange has been started. Makes no thread: the room may be locked by now. */
+CC_ERR http_serve(struct http *http);
 /* exchange_done_fn of the exchange. */
 void http_done(struct ticket *ticket);
 /* To be called about ten times a second: shuts connections that are over their deadline. */

@@ -240,10 +240,17 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t *le
 
 /* --- the core has answered ---------------------------------------------------------------------------------------- */
 
+/* From here on the request is its loop's. */
+static void resume(struct request *r)
+{
+    struct loop *loop = r->connection->loop;
+    MHD_resume_connection(r->mhd);
+    loop_wake(loop);
+}
+
 void http_done(struct ticket *ticket)
 {
-    struct request *r = ticket->owner;
-    MHD_resume_connection(r->mhd);
+    resume(ticket->owner);
 }
 
 static cc_err put_answer(struct request *r, struct header *header)
@@ -415,7 +422,7 @@ static void sign_and_submit(struct request *r)
         r->refusal = refusal_of(err);
     }
     if (err.code || is_decided(r))
-        MHD_resume_connection(r->mhd);
+        resume(r);
     else
         ticket_submit(r->http->exchange, r->ticket);
 }
@@ -450,6 +457,7 @@ void *request_apart_main(void *http)
         if (!r)
             return NULL;
         sign_and_submit(r);
+        exchange_flush(h->exchange);
     }
 }
 

@@ -21,6 +21,8 @@ static struct exchange exchange;
 static int core = -1;
 static struct door_message *message;
 static _Atomic uint32_t done_count;
+static _Atomic bool pump_runs;
+static pthread_t pump;
 static pthread_mutex_t done_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t done_changed = PTHREAD_COND_INITIALIZER;
 
@@ -49,6 +51,19 @@ static bool is_done(const bool *done)
     return yes;
 }
 
+/* What the server's loop does: reads the door and sends what others have submitted. */
+static void *pump_main(void *unused)
+{
+    (void)unused;
+    struct pollfd door = {.fd = exchange.fd, .events = POLLIN};
+    while (atomic_load(&pump_runs)) {
+        if (poll(&door, 1, 1) == 1 && !exchange_receive(&exchange))
+            return NULL;
+        exchange_flush(&exchange);
+    }
+    return NULL;
+}
+
 static int open_all(void **state)
 {
     (void)state;
@@ -58,7 +73,9 @@ static int open_all(void **state)
     core = pair[0];
     message = cc_alloc(sizeof *message);
     assert_int_equal(exchange_init(&exchange, TICKETS, on_done).code, 0);
-    assert_int_equal(exchange_start(&exchange, pair[1], LIFE).code, 0);
+    exchange_start(&exchange, pair[1], LIFE);
+    atomic_store(&pump_runs, true);
+    assert_int_equal(pthread_create(&pump, NULL, pump_main, NULL), 0);
     return 0;
 }
 
@@ -66,7 +83,9 @@ static int close_all(void **state)
 {
     (void)state;
     int fd = exchange.fd;
+    atomic_store(&pump_runs, false);
     exchange_stop(&exchange);
+    (void)pthread_join(pump, NULL);
     (void)close(fd);
     (void)close(core);
     exchange_release(&exchange);
@@ -84,6 +103,7 @@ static struct ticket *ask_sign(uint64_t slot, bool *done)
     t->ask = TICKET_SIGN;
     t->question.sign.request.claim.attestation.slot = slot;
     ticket_submit(&exchange, t);
+    exchange_flush(&exchange);
     return t;
 }
 
@@ -97,6 +117,7 @@ static struct ticket *ask_query(uint32_t question, bool *done)
     t->ask = TICKET_QUERY;
     t->question.query.question = question;
     ticket_submit(&exchange, t);
+    exchange_flush(&exchange);
     return t;
 }
 
@@ -360,6 +381,7 @@ static struct ticket *ask_batch(struct batch *b, bool *done)
     t->ask = TICKET_BATCH;
     t->question.batch = b;
     ticket_submit(&exchange, t);
+    exchange_flush(&exchange);
     return t;
 }
 
@@ -460,6 +482,34 @@ static void test_a_batch_without_all_answers_keeps_those_it_has(void **state)
     assert_int_equal(b->answers[2].error, BATCH_UNANSWERED);
     ticket_release(&exchange, t);
     batch_free(b);
+}
+
+/* Nobody waits for a core that does not read; after DOOR_STALL_MS it is given up. */
+static void test_a_core_that_does_not_read_is_given_up(void **state)
+{
+    (void)state;
+    struct batch *b[TICKETS];
+    struct ticket *t[TICKETS];
+    bool done[TICKETS];
+    int n = 0;
+    while (atomic_load(&exchange.blocked_since_ms) == 0) {
+        assert_true(n < TICKETS);
+        b[n] = batch_of(BATCH_ITEMS_MAX);
+        t[n] = ask_batch(b[n], &done[n]);
+        n++;
+    }
+    exchange_expire(&exchange, atomic_load(&exchange.blocked_since_ms) + DOOR_STALL_MS, 60000);
+    assert_false(exchange_is_stalled(&exchange));
+    assert_true(exchange_is_open(&exchange));
+    exchange_expire(&exchange, atomic_load(&exchange.blocked_since_ms) + DOOR_STALL_MS + 1, 60000);
+    assert_true(exchange_is_stalled(&exchange));
+    assert_false(exchange_is_open(&exchange));
+    for (int i = 0; i < n; i++) {
+        wait_done(&done[i]);
+        assert_true(error_is(t[i]->err, ERROR_DOOR_CLOSED));
+        ticket_release(&exchange, t[i]);
+        batch_free(b[i]);
+    }
 }
 
 static void test_tickets_run_out_and_come_back(void **state)
@@ -577,6 +627,7 @@ int main(void)
         TEST(test_tickets_run_out_and_come_back),
         TEST(test_a_batch_goes_in_few_packets),
         TEST(test_C02_wrong_answers_to_a_batch_find_nobody),
+        TEST(test_a_core_that_does_not_read_is_given_up),
         TEST(test_a_batch_without_all_answers_keeps_those_it_has),
         TEST(test_C02_no_answer_crosses_between_clients),
     };

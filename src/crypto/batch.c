@@ -40,25 +40,59 @@ bool batch_signer_self_test_failed(const struct batch_signer *signer)
     return signer->engines.self_test_failed;
 }
 
-static size_t work_size(const struct batch_signer *signer)
+/* Parts of the locked region begin at whole cache lines. */
+static size_t lines(size_t size)
 {
-    return sizeof(struct batch_work) + batch_engines_scratch(&signer->engines);
+    return (size + 63) / 64 * 64;
+}
+
+static bool signs_different_roots(const struct batch_signer *signer)
+{
+    return batch_engines_different(&signer->engines, BATCH_MAX) != NULL;
+}
+
+static size_t locked_size(const struct batch_signer *signer)
+{
+    const size_t mades = signs_different_roots(signer) ? 2 : 1;
+    return mades * lines(sizeof(struct batch_made)) + batch_engines_scratch(&signer->engines);
+}
+
+static CC_ERR lock_region(struct batch_work *work)
+{
+    CC_TRY(secret_map(locked_size(work->signer), &work->locked));
+    uint8_t *at = work->locked;
+    work->made = (void *)at;
+    at += lines(sizeof(struct batch_made));
+    if (signs_different_roots(work->signer)) {
+        work->again = (void *)at;
+        at += lines(sizeof(struct batch_made));
+    }
+    work->scratch = at;
+    return CC_OK;
 }
 
 CC_ERR batch_work_new(struct batch_signer *signer, struct batch_work **ret_work)
 {
-    void *region = NULL;
-    CC_TRY(secret_map(work_size(signer), &region));
-    struct batch_work *work = region;
+    struct batch_work *work = cc_alloc(sizeof *work);
+    if (!work)
+        return CC_FAIL(NO_MEMORY, "a work of the batch signer");
     work->signer = signer;
+    cc_err err = signer->engines.n ? lock_region(work) : CC_OK;
+    if (err.code) {
+        batch_work_free(work);
+        return err;
+    }
     *ret_work = work;
     return CC_OK;
 }
 
 void batch_work_free(struct batch_work *work)
 {
-    if (work)
-        secret_unmap(work, work_size(work->signer));
+    if (!work)
+        return;
+    if (work->locked)
+        secret_unmap(work->locked, locked_size(work->signer));
+    cc_free(work);
 }
 
 static bool equal(const uint8_t *a, const uint8_t *b, size_t len)
@@ -100,7 +134,7 @@ static void join_group(struct batch_work *work, uint16_t item)
 /* Adds those of a group's keys that a fast engine may sign with and that wait for a signature. */
 static void gather(struct batch_work *work, const struct batch_group *group)
 {
-    struct batch_made *made = &work->made;
+    struct batch_made *made = work->made;
     for (uint16_t i = group->first; i != BATCH_NOBODY; i = work->next[i]) {
         if (work->done[i] ||
             atomic_load_explicit(work->items[i].keep_on_blst, memory_order_relaxed))
@@ -122,10 +156,10 @@ void batch_sign_with_blst(struct batch_work *work, uint16_t item, const struct b
 static void sign_groups(struct batch_work *work)
 {
     for (size_t g = 0; g < work->n_groups; g++) {
-        work->made.n = 0;
+        work->made->n = 0;
         gather(work, &work->groups[g]);
         const struct batch_kernel *kernel =
-            batch_engines_same(&work->signer->engines, work->made.n);
+            batch_engines_same(&work->signer->engines, work->made->n);
         if (kernel)
             batch_sign_same_root(work, kernel, &work->groups[g]);
     }
@@ -134,11 +168,11 @@ static void sign_groups(struct batch_work *work)
 /* All that waits, when it is enough for an engine. */
 static void sign_mixture(struct batch_work *work)
 {
-    work->made.n = 0;
+    work->made->n = 0;
     for (size_t g = 0; g < work->n_groups; g++)
         gather(work, &work->groups[g]);
     const struct batch_kernel *kernel =
-        batch_engines_different(&work->signer->engines, work->made.n);
+        batch_engines_different(&work->signer->engines, work->made->n);
     if (kernel)
         batch_sign_different_roots(work, kernel);
 }
@@ -162,8 +196,10 @@ CC_SENSITIVE void batch_sign(struct batch_work *work, struct batch_item *items, 
         if (admit(&items[i]))
             join_group(work, (uint16_t)i);
     }
-    sign_groups(work);
-    sign_mixture(work);
+    if (work->signer->engines.n) {
+        sign_groups(work);
+        sign_mixture(work);
+    }
     sign_the_rest(work);
     wipe_stack();
 }

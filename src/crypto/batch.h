@@ -54,7 +54,7 @@ void batch_signer_free(struct batch_signer *signer);
 enum batch_engine batch_signer_engine(const struct batch_signer *signer);
 bool batch_signer_self_test_failed(const struct batch_signer *signer);
 
-/* Locked memory, below 1 MiB. */
+/* Locked memory below 1 MiB for the engines; none when there is only blst. */
 CC_ERR batch_work_new(struct batch_signer *signer, struct batch_work **ret_work);
 void batch_work_free(struct batch_work *work);
 

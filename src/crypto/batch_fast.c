@@ -29,13 +29,14 @@ static void open_made(struct batch_made *made)
 
 static void blame(struct batch_work *work, size_t i)
 {
-    atomic_store_explicit(work->items[work->made.item[i]].keep_on_blst, true, memory_order_relaxed);
+    atomic_store_explicit(work->items[work->made->item[i]].keep_on_blst, true,
+                          memory_order_relaxed);
 }
 
 /* Takes out the keys that met an exceptional case. */
 static void drop_flagged(struct batch_work *work)
 {
-    struct batch_made *made = &work->made;
+    struct batch_made *made = work->made;
     size_t kept = 0;
     for (size_t i = 0; i < made->n; i++) {
         if (made->flags[i]) {
@@ -54,7 +55,7 @@ static void drop_flagged(struct batch_work *work)
 /* Gives out what passed its check. */
 static void release(struct batch_work *work, enum batch_engine engine)
 {
-    struct batch_made *made = &work->made;
+    struct batch_made *made = work->made;
     uint64_t released = 0;
     for (size_t i = 0; i < made->n; i++) {
         uint8_t *signature = work->items[made->item[i]].ret_signature;
@@ -73,7 +74,7 @@ static void release(struct batch_work *work, enum batch_engine engine)
  */
 static void sign_again(struct batch_work *work, bool blame_keys)
 {
-    struct batch_made *made = &work->made;
+    struct batch_made *made = work->made;
     batch_count(&work->signer->counts.failed_checks, 1);
     for (size_t i = 0; i < made->n; i++) {
         batch_sign_with_blst(work, made->item[i], work->made_hashes[i]);
@@ -102,7 +103,7 @@ void batch_sign_same_root(struct batch_work *work,
                           const struct batch_kernel *kernel,
                           struct batch_group *group)
 {
-    struct batch_made *made = &work->made;
+    struct batch_made *made = work->made;
     const uint8_t *root = work->items[group->first].root;
     struct bls_hash fresh;
     prepare(work, kernel, group);
@@ -131,8 +132,8 @@ void batch_sign_same_root(struct batch_work *work,
 /* The second time, each key in the place of its neighbour: a lane that computes wrongly is not asked twice about one key. */
 static CC_ERR sign_again_elsewhere(struct batch_work *work, const struct batch_kernel *kernel)
 {
-    const struct batch_made *made = &work->made;
-    struct batch_made *again = &work->again;
+    const struct batch_made *made = work->made;
+    struct batch_made *again = work->again;
     const struct bls_hash *hashes[BATCH_MAX];
     again->n = made->n;
     for (size_t i = 0; i < made->n; i++) {
@@ -149,12 +150,12 @@ static CC_ERR sign_again_elsewhere(struct batch_work *work, const struct batch_k
 /* Leaves in `made` what was made twice alike and lies on the curve; signs the others with blst. */
 static void keep_what_agrees(struct batch_work *work)
 {
-    struct batch_made *made = &work->made;
+    struct batch_made *made = work->made;
     size_t kept = 0;
     for (size_t i = 0; i < made->n; i++) {
         const size_t other = (i + made->n - 1) % made->n;
-        const bool flagged = made->flags[i] | work->again.flags[other];
-        if (!flagged && blst_p2_affine_is_equal(&made->points[i], &work->again.points[other]) &&
+        const bool flagged = made->flags[i] | work->again->flags[other];
+        if (!flagged && blst_p2_affine_is_equal(&made->points[i], &work->again->points[other]) &&
             batch_check_on_curve(&made->points[i])) {
             made->item[kept] = made->item[i];
             made->points[kept++] = made->points[i];
@@ -170,7 +171,7 @@ static void keep_what_agrees(struct batch_work *work)
 /* Signs keys of different roots with an engine, twice. What is not done afterwards is left to blst. */
 void batch_sign_different_roots(struct batch_work *work, const struct batch_kernel *kernel)
 {
-    struct batch_made *made = &work->made;
+    struct batch_made *made = work->made;
     split(work, made);
     cc_err err = kernel->sign_different(work->scratch, made->splits, work->made_hashes, made->n,
                                         made->points, made->flags);
@@ -178,9 +179,9 @@ void batch_sign_different_roots(struct batch_work *work, const struct batch_kern
     if (err.code || sign_again_elsewhere(work, kernel).code)
         return;
     open_made(made);
-    open_made(&work->again);
+    open_made(work->again);
     batch_fault(BATCH_FAULT_POINTS, made->points, made->n);
     keep_what_agrees(work);
     release(work, kernel->engine);
-    wipe(work->again.points, work->again.n * sizeof work->again.points[0]);
+    wipe(work->again->points, work->again->n * sizeof work->again->points[0]);
 }

@@ -4,7 +4,7 @@
  * PROMISE   None of its own.
  * THREADS   A signer: any. A work: its thread.   OWNERSHIP As in batch.h.
  * ERRORS    What batch_fast.c can't do, or what failed, it leaves undone: batch.c signs that with blst.
- * SECRETS   A work is locked memory.
+ * SECRETS   In the locked region of a work.
  */
 #ifndef CRYPTO_BATCH_WORK_H
 #define CRYPTO_BATCH_WORK_H
@@ -35,7 +35,7 @@ struct batch_group {
     struct bls_hash hash;
 };
 
-/* One batch under way. Lives in locked memory. */
+/* One batch under way. What is secret lies in a locked region of its own, which a signer without an engine doesn't need. */
 struct batch_work {
     struct batch_signer *signer;
     struct batch_item *items;
@@ -43,13 +43,14 @@ struct batch_work {
     struct batch_group groups[BATCH_MAX];
     uint16_t next[BATCH_MAX]; /* of each item: the next one of its group, or BATCH_NOBODY */
     bool done[BATCH_MAX];     /* of each item: its signature is out */
-    struct batch_made made;
-    const struct bls_hash *made_hashes[BATCH_MAX]; /* of each point of `made`: its root's hash */
+    const struct bls_hash *made_hashes[BATCH_MAX]; /* of each point that is made: its root's hash */
     const struct batch_kernel *prepared; /* the engine whose table is in the scratch; NULL: none */
     uint8_t prepared_root[BLS_ROOT_SIZE];
     struct bls_hash prepared_hash; /* what the table was made of */
-    struct batch_made again;       /* different roots: the second time */
-    _Alignas(64) uint8_t scratch[];
+    void *locked;                  /* NULL without an engine; holds the three below */
+    struct batch_made *made;
+    struct batch_made *again; /* different roots: the second time; NULL when no engine signs them */
+    void *scratch;            /* the engines', one at a time */
 };
 
 enum {
@@ -64,11 +65,11 @@ static inline void batch_count(_Atomic uint64_t *cell, uint64_t n)
 /* Signs one item with blst. */
 void batch_sign_with_blst(struct batch_work *work, uint16_t item, const struct bls_hash *hash);
 
-/* Signs the `made.n` items of a group that stand in `made.item`; sets the group's hash right when it was wrong. */
+/* Signs the `made->n` items of a group that stand in `made->item`; sets the group's hash right when it was wrong. */
 void batch_sign_same_root(struct batch_work *work,
                           const struct batch_kernel *kernel,
                           struct batch_group *group);
-/* Signs the `made.n` items that stand in `made.item`, whose hashes stand in `made_hashes`. */
+/* Signs the `made->n` items that stand in `made->item`, whose hashes stand in `made_hashes`. */
 void batch_sign_different_roots(struct batch_work *work, const struct batch_kernel *kernel);
 
 #endif

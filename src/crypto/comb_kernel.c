@@ -4,6 +4,8 @@
 #include "crypto/random.h"
 #include "crypto/weighted_sum.h"
 
+_Static_assert((int)WEIGHTED_BUCKETS <= (int)COMB_SUMS, "the sum borrows the walk's sums");
+
 struct comb_work {
     struct comb_table table;
     struct comb_scratch walk;
@@ -54,6 +56,7 @@ static void sum_points(void *scratch,
                        blst_p2 *ret_sum)
 {
     struct comb_work *work = scratch;
+    work->sum.sums = work->walk.sums;
     weighted_sum(points, weights, n, &work->sum, ret_sum);
 }
 

@@ -31,11 +31,10 @@ struct weighted_point {
 };
 
 struct weighted_scratch {
-    struct affine_sum sums[WEIGHTED_BUCKETS];
+    struct affine_sum *sums; /* the caller's, WEIGHTED_BUCKETS of them */
     struct weighted_point bucket[SPLIT_DIGITS][SPLIT_LARGEST];
-    uint16_t first
-        [SPLIT_DIGITS]
-        [SPLIT_LARGEST]; /* points that wait for a bucket: 1 + index of the first, 0 for none */
+    /* Points that wait for a bucket: 1 + the index of the first, and of each point's successor; 0 for none. */
+    uint16_t first[SPLIT_DIGITS][SPLIT_LARGEST];
     uint16_t next[SPLIT_DIGITS][WEIGHTED_MAX];
     struct weighted_point running[SPLIT_DIGITS];
     struct weighted_point total[SPLIT_DIGITS];

@@ -154,14 +154,14 @@ static void check_wrong_hashes(struct batch_rig *rig)
     }
 }
 
-static void test_T22_a_wrong_hash_signs_nothing(void **state)
+static void test_C05_T22_a_wrong_hash_signs_nothing(void **state)
 {
     (void)state;
     each_engine(check_wrong_hashes);
 }
 
 /* The cache's own copy, as memory may change it: blst has nothing after it that would notice. */
-static void test_T22_a_kept_hash_that_changed_is_hashed_again(void **state)
+static void test_C05_T22_a_kept_hash_that_changed_is_hashed_again(void **state)
 {
     (void)state;
     for (int engine = 0; engine < BATCH_ENGINE_END; engine++) {
@@ -206,7 +206,7 @@ static void check_wrong_tables(struct batch_rig *rig)
     assert_int_equal(rig_counts(rig).failed_checks, before.failed_checks + 1);
 }
 
-static void test_T22_a_wrong_table_entry_signs_nothing(void **state)
+static void test_C05_T22_a_wrong_table_entry_signs_nothing(void **state)
 {
     (void)state;
     each_engine(check_wrong_tables);
@@ -251,7 +251,7 @@ static void check_wrong_scalars(struct batch_rig *rig)
     damage_one(rig, BATCH_FAULT_SLOT, same_slot, 1);
 }
 
-static void test_T22_a_wrong_digit_or_key_slot_signs_nothing(void **state)
+static void test_C05_T22_a_wrong_digit_or_key_slot_signs_nothing(void **state)
 {
     (void)state;
     each_engine(check_wrong_scalars);
@@ -292,7 +292,7 @@ static void check_wrong_inverses(struct batch_rig *rig)
     }
 }
 
-static void test_T22_a_wrong_inversion_signs_nothing(void **state)
+static void test_C05_T22_a_wrong_inversion_signs_nothing(void **state)
 {
     (void)state;
     each_engine(check_wrong_inverses);
@@ -359,7 +359,7 @@ static void check_wrong_points(struct batch_rig *rig)
         damage_one(rig, BATCH_FAULT_POINTS, add_small_order_to_one, 1);
 }
 
-static void test_T22_swapped_or_shifted_points_sign_nothing(void **state)
+static void test_C05_T22_swapped_or_shifted_points_sign_nothing(void **state)
 {
     (void)state;
     each_engine(check_wrong_points);
@@ -392,7 +392,7 @@ static void check_wrong_outputs(struct batch_rig *rig)
     damage_one(rig, BATCH_FAULT_OUTPUT, clear_output, 0);
 }
 
-static void test_T22_wrong_output_bytes_are_signed_again(void **state)
+static void test_C05_T22_wrong_output_bytes_are_signed_again(void **state)
 {
     (void)state;
     each_engine(check_wrong_outputs);
@@ -438,13 +438,13 @@ static void test_T23_a_key_kept_on_blst_leaves_the_others_fast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_T22_a_wrong_hash_signs_nothing),
-        cmocka_unit_test(test_T22_a_kept_hash_that_changed_is_hashed_again),
-        cmocka_unit_test(test_T22_a_wrong_table_entry_signs_nothing),
-        cmocka_unit_test(test_T22_a_wrong_digit_or_key_slot_signs_nothing),
-        cmocka_unit_test(test_T22_a_wrong_inversion_signs_nothing),
-        cmocka_unit_test(test_T22_swapped_or_shifted_points_sign_nothing),
-        cmocka_unit_test(test_T22_wrong_output_bytes_are_signed_again),
+        cmocka_unit_test(test_C05_T22_a_wrong_hash_signs_nothing),
+        cmocka_unit_test(test_C05_T22_a_kept_hash_that_changed_is_hashed_again),
+        cmocka_unit_test(test_C05_T22_a_wrong_table_entry_signs_nothing),
+        cmocka_unit_test(test_C05_T22_a_wrong_digit_or_key_slot_signs_nothing),
+        cmocka_unit_test(test_C05_T22_a_wrong_inversion_signs_nothing),
+        cmocka_unit_test(test_C05_T22_swapped_or_shifted_points_sign_nothing),
+        cmocka_unit_test(test_C05_T22_wrong_output_bytes_are_signed_again),
         cmocka_unit_test(test_T22_an_engine_that_fails_its_test_is_left_out),
         cmocka_unit_test(test_T23_a_key_kept_on_blst_leaves_the_others_fast),
     };

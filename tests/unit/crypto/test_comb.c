@@ -172,7 +172,7 @@ static void test_table_holds_the_multiples(void **state)
 }
 
 /* 1 to 40, each power of two and its neighbours, and r minus each of them. */
-static void test_T23_small_scalars_and_their_opposites(void **state)
+static void test_C04_T23_small_scalars_and_their_opposites(void **state)
 {
     (void)state;
     struct walk *w = walk_new(2);
@@ -196,7 +196,7 @@ static void test_T23_small_scalars_and_their_opposites(void **state)
 }
 
 /* Every part at its edges, in all combinations: zero parts, equal parts, equal partial sums. */
-static void test_T23_edges_of_the_parts(void **state)
+static void test_C04_T23_edges_of_the_parts(void **state)
 {
     (void)state;
     static const uint64_t edges[] = {
@@ -215,7 +215,7 @@ static void test_T23_edges_of_the_parts(void **state)
 }
 
 /* A digit of zero in each window of each part, alone and with all lower or all higher ones. */
-static void test_T23_zero_digits_in_each_window(void **state)
+static void test_C04_T23_zero_digits_in_each_window(void **state)
 {
     (void)state;
     struct walk *w = walk_new(4);
@@ -237,7 +237,7 @@ static void test_T23_zero_digits_in_each_window(void **state)
 }
 
 /* A few thousand pairs of key and root; a million with CC_FULL. */
-static void test_random_pairs_against_blst(void **state)
+static void test_C04_random_pairs_against_blst(void **state)
 {
     (void)state;
     const size_t roots = getenv("CC_FULL") ? 250 : 4;
@@ -283,10 +283,10 @@ int main(void)
         cmocka_unit_test(test_digits_make_the_part),
         cmocka_unit_test(test_the_endomorphism_multiplies_by_z),
         cmocka_unit_test(test_table_holds_the_multiples),
-        cmocka_unit_test(test_T23_small_scalars_and_their_opposites),
-        cmocka_unit_test(test_T23_edges_of_the_parts),
-        cmocka_unit_test(test_T23_zero_digits_in_each_window),
-        cmocka_unit_test(test_random_pairs_against_blst),
+        cmocka_unit_test(test_C04_T23_small_scalars_and_their_opposites),
+        cmocka_unit_test(test_C04_T23_edges_of_the_parts),
+        cmocka_unit_test(test_C04_T23_zero_digits_in_each_window),
+        cmocka_unit_test(test_C04_random_pairs_against_blst),
         cmocka_unit_test(test_T22_exceptional_sums_are_flagged_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

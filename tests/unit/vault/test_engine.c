@@ -194,7 +194,7 @@ static void test_T22_a_failed_check_is_an_alarm(void **state)
 }
 
 /* Two keys, each half of a batch: nobody waits for himself, and every place has its own signature. */
-static void test_T23_one_key_many_times_in_a_batch(void **state)
+static void test_C04_T23_one_key_many_times_in_a_batch(void **state)
 {
     (void)state;
     struct rig *rig = rig_open(SIGNING_AUTO);
@@ -216,7 +216,7 @@ int main(void)
         TEST(test_says_which_engine_signs),
         TEST(test_T22_a_failed_self_test_is_said),
         TEST(test_T22_a_failed_check_is_an_alarm),
-        TEST(test_T23_one_key_many_times_in_a_batch),
+        TEST(test_C04_T23_one_key_many_times_in_a_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,15 +42,12 @@ void rig_scalar(uint64_t seed, uint8_t ret_big_endian[static BLS_SECRET_SIZE])
     ret_big_endian[0] &= 0x3f; /* below r */
 }
 
-void rig_add_scalar(struct batch_rig *rig,
-                    const uint8_t big_endian[static BLS_SECRET_SIZE],
-                    uint64_t root)
+void rig_add_secret(struct batch_rig *rig, const struct bls_secret *secret, uint64_t root)
 {
     assert_true(rig->n < BATCH_MAX);
     const size_t i = rig->n++;
     struct rig_key *key = &rig->keys[i];
-    assert_int_equal(bls_secret_parse(big_endian, &key->secret).code, 0);
-    bls_secret_public(&key->secret, key->public_key);
+    key->secret = *secret;
     atomic_init(&key->keep_on_blst, false);
     number(root, rig->roots[i]);
     rig->roots[i][0] = (uint8_t)root; /* as a real root's, its first byte spreads */
@@ -62,6 +59,16 @@ void rig_add_scalar(struct batch_rig *rig,
                                         .keep_on_blst = &key->keep_on_blst,
                                         .ret_signature = rig->signatures[i],
                                         .error = UINT32_MAX};
+}
+
+void rig_add_scalar(struct batch_rig *rig,
+                    const uint8_t big_endian[static BLS_SECRET_SIZE],
+                    uint64_t root)
+{
+    struct bls_secret secret;
+    assert_int_equal(bls_secret_parse(big_endian, &secret).code, 0);
+    rig_add_secret(rig, &secret, root);
+    bls_secret_public(&secret, rig->keys[rig->n - 1].public_key);
 }
 
 void rig_add(struct batch_rig *rig, uint64_t key, uint64_t root)

@@ -31,6 +31,8 @@ void rig_add(struct batch_rig *rig, uint64_t key, uint64_t root);
 void rig_add_scalar(struct batch_rig *rig,
                     const uint8_t big_endian[static BLS_SECRET_SIZE],
                     uint64_t root);
+/* The same with a key whose public key nobody needs. */
+void rig_add_secret(struct batch_rig *rig, const struct bls_secret *secret, uint64_t root);
 /* Fills 32 bytes that depend on `seed` alone and are no secret key's edge. */
 void rig_scalar(uint64_t seed, uint8_t ret_big_endian[static BLS_SECRET_SIZE]);
 

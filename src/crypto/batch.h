@@ -1,7 +1,7 @@
 /* crypto/batch.h - many signatures at once.
  *
  * WHAT      Signs a batch of (key, root) pairs: groups it by root, chooses per group the engine that is fastest at that
- *           size (break-even points in batch.c), checks what a fast engine made, and re-signs with blst what failed.
+ *           size (its break-even points, batch_kernel.h), checks what a fast engine made, and re-signs with blst what failed.
  * PROMISE   Every signature given out is blst's, bit for bit: blst made it, or it passed the check of threats T22, T23.
  *           Constant time in the secrets: no branch and no address depends on one. No item's fault touches another item.
  * THREADS   A signer: any. A work: one thread at a time; made before the sandbox locks.

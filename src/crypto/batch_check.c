@@ -45,7 +45,7 @@ bool batch_check_same_root(const struct batch_kernel *kernel,
     blst_scalar scalar;
     blst_p2 want;
     blst_p2 got;
-    if (weights_draw(made->weights, made->n).code || !all_on_curve(made))
+    if (!all_on_curve(made) || weights_draw(made->weights, made->n).code)
         return false;
     kernel->weighted_sum(scratch, made->points, made->weights, made->n, &got);
     weighted_scalar(items, made, &scalar);

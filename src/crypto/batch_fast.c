@@ -5,13 +5,29 @@
 #include "crypto/batch_fault.h"
 #include "crypto/batch_work.h"
 
-static void split(const struct batch_work *work, struct batch_made *made)
+/* r - k */
+CC_SENSITIVE static void opposite_of(const struct bls_secret *secret,
+                                     struct bls_secret *ret_opposite)
+{
+    blst_fr scalar;
+    blst_fr_from_scalar(&scalar, secret_scalar(secret));
+    blst_fr_cneg(&scalar, &scalar, true);
+    blst_scalar_from_fr((blst_scalar *)(void *)ret_opposite, &scalar);
+    wipe(&scalar, sizeof scalar);
+}
+
+/* Splits the keys of `made`, or what is opposite to them. */
+static void split(const struct batch_work *work, struct batch_made *made, bool opposite)
 {
     uint16_t slots[BATCH_MAX];
     memcpy(slots, made->item, sizeof slots);
     batch_fault(BATCH_FAULT_SLOT, slots, made->n);
-    for (size_t i = 0; i < made->n; i++)
-        scalar_split(work->items[slots[i]].secret, &made->splits[i]);
+    for (size_t i = 0; i < made->n; i++) {
+        CC_CLEANUP(bls_secret_wipep) struct bls_secret secret = *work->items[slots[i]].secret;
+        if (opposite)
+            opposite_of(&secret, &secret);
+        scalar_split(&secret, &made->splits[i]);
+    }
     batch_fault(BATCH_FAULT_SPLITS, made->splits, made->n);
 }
 
@@ -107,7 +123,7 @@ void batch_sign_same_root(struct batch_work *work,
     const uint8_t *root = work->items[group->first].root;
     struct bls_hash fresh;
     prepare(work, kernel, group);
-    split(work, made);
+    split(work, made, false);
     cc_err err = kernel->sign_same(work->scratch, made->splits, made->n, made->points, made->flags);
     wipe_splits(made);
     if (err.code)
@@ -129,8 +145,10 @@ void batch_sign_same_root(struct batch_work *work,
     sign_again(work, hash_is_right);
 }
 
-/* The second time, each key in the place of its neighbour: a lane that computes wrongly is not asked twice about one key. */
-static CC_ERR sign_again_elsewhere(struct batch_work *work, const struct batch_kernel *kernel)
+/* The second time: each key in the place of its neighbour, and r - k instead of k. So neither a lane nor a digit that is
+ * wrong every time is asked the same again.
+ */
+static CC_ERR sign_again_otherwise(struct batch_work *work, const struct batch_kernel *kernel)
 {
     const struct batch_made *made = work->made;
     struct batch_made *again = work->again;
@@ -140,14 +158,21 @@ static CC_ERR sign_again_elsewhere(struct batch_work *work, const struct batch_k
         again->item[i] = made->item[(i + 1) % made->n];
         hashes[i] = work->made_hashes[(i + 1) % made->n];
     }
-    split(work, again);
+    split(work, again, true);
     cc_err err = kernel->sign_different(work->scratch, again->splits, hashes, again->n,
                                         again->points, again->flags);
     wipe_splits(again);
     return err;
 }
 
-/* Leaves in `made` what was made twice alike and lies on the curve; signs the others with blst. */
+static bool are_opposite(const blst_p2_affine *a, const blst_p2_affine *b)
+{
+    blst_p2_affine negated = *b;
+    blst_fp2_cneg(&negated.y, &negated.y, true);
+    return blst_p2_affine_is_equal(a, &negated);
+}
+
+/* Leaves in `made` what came out the same both times and lies on the curve. */
 static void keep_what_agrees(struct batch_work *work)
 {
     struct batch_made *made = work->made;
@@ -155,7 +180,7 @@ static void keep_what_agrees(struct batch_work *work)
     for (size_t i = 0; i < made->n; i++) {
         const size_t other = (i + made->n - 1) % made->n;
         const bool flagged = made->flags[i] | work->again->flags[other];
-        if (!flagged && blst_p2_affine_is_equal(&made->points[i], &work->again->points[other]) &&
+        if (!flagged && are_opposite(&made->points[i], &work->again->points[other]) &&
             batch_check_on_curve(&made->points[i])) {
             made->item[kept] = made->item[i];
             made->points[kept++] = made->points[i];
@@ -172,11 +197,13 @@ static void keep_what_agrees(struct batch_work *work)
 void batch_sign_different_roots(struct batch_work *work, const struct batch_kernel *kernel)
 {
     struct batch_made *made = work->made;
-    split(work, made);
+    if (work->prepared != kernel)
+        work->prepared = NULL; /* the scratch changes hands */
+    split(work, made, false);
     cc_err err = kernel->sign_different(work->scratch, made->splits, work->made_hashes, made->n,
                                         made->points, made->flags);
     wipe_splits(made);
-    if (err.code || sign_again_elsewhere(work, kernel).code)
+    if (err.code || sign_again_otherwise(work, kernel).code)
         return;
     open_made(made);
     open_made(work->again);

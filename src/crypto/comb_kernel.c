@@ -56,8 +56,7 @@ static void sum_points(void *scratch,
                        blst_p2 *ret_sum)
 {
     struct comb_work *work = scratch;
-    work->sum.sums = work->walk.sums;
-    weighted_sum(points, weights, n, &work->sum, ret_sum);
+    weighted_sum(points, weights, n, &work->sum, work->walk.sums, ret_sum);
 }
 
 const struct batch_kernel comb_kernel = {

@@ -108,8 +108,10 @@ void weighted_sum(const blst_p2_affine *points,
                   const uint64_t *weights,
                   size_t n,
                   struct weighted_scratch *scratch,
+                  struct affine_sum *sums,
                   blst_p2 *ret_sum)
 {
+    scratch->sums = sums;
     cc_assert(n <= WEIGHTED_MAX);
     memset(scratch->bucket, 0, sizeof scratch->bucket);
     sort(weights, n, scratch);

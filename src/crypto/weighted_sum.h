@@ -31,7 +31,7 @@ struct weighted_point {
 };
 
 struct weighted_scratch {
-    struct affine_sum *sums; /* the caller's, WEIGHTED_BUCKETS of them */
+    struct affine_sum *sums; /* set by weighted_sum() */
     struct weighted_point bucket[SPLIT_DIGITS][SPLIT_LARGEST];
     /* Points that wait for a bucket: 1 + the index of the first, and of each point's successor; 0 for none. */
     uint16_t first[SPLIT_DIGITS][SPLIT_LARGEST];
@@ -42,11 +42,12 @@ struct weighted_scratch {
 
 CC_ERR weights_draw(uint64_t *ret_weights, size_t n);
 
-/* `n` is at most WEIGHTED_MAX. */
+/* `n` is at most WEIGHTED_MAX; `sums` has room for WEIGHTED_BUCKETS. */
 void weighted_sum(const blst_p2_affine *points,
                   const uint64_t *weights,
                   size_t n,
                   struct weighted_scratch *scratch,
+                  struct affine_sum *sums,
                   blst_p2 *ret_sum);
 
 #endif

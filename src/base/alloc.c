@@ -1,11 +1,13 @@
 #include "base/alloc.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    GROW_FIRST = 64
+    GROW_FIRST = 64,
+    LARGE = 1 << 18
 };
 
 static _Atomic uint64_t made;
@@ -53,6 +55,12 @@ char *cc_strdup(const char *text)
 void cc_free(void *p)
 {
     free(p);
+}
+
+void alloc_give_back(void)
+{
+    /* Set by hand, the threshold stops growing with what is freed. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
 }
 
 uint64_t alloc_fail_nth(uint64_t nth)

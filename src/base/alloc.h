@@ -22,6 +22,11 @@ void *cc_grow_array(void *old, size_t count, size_t *room, size_t size) CC_MUST_
 char *cc_strdup(const char *text) CC_MUST_USE;
 void cc_free(void *p);
 
+/* Once, at the start of a process: from then on a large block goes back to the system when it is freed. By itself malloc()
+ * keeps such blocks after the first, and a list of 100,000 keys asked for by some clients at once would stay for good.
+ */
+void alloc_give_back(void);
+
 /* Cleanup helper: CC_CLEANUP(cc_freep) char *p. */
 static inline void cc_freep(void *pp)
 {

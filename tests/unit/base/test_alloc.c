@@ -1,3 +1,6 @@
+#include <malloc.h>
+#include <stdbool.h>
+
 #include "base/alloc.h"
 
 #include "support/test.h"
@@ -40,10 +43,37 @@ static void test_C07_out_of_memory_leaves_array_and_room(void **state)
     cc_free(items);
 }
 
+/* Blocks that malloc() has mapped by themselves: those that go back when they are freed. */
+static size_t mapped(void)
+{
+    return mallinfo2().hblks;
+}
+
+static void test_large_blocks_go_back(void **state)
+{
+    (void)state;
+    size_t none = mapped();
+    void *huge = cc_alloc(64u << 20);
+    assert_non_null(huge);
+    bool is_glibc = mapped() > none; /* a sanitizer brings its own */
+    cc_free(huge);
+    if (!is_glibc)
+        skip();
+    alloc_give_back();
+    for (size_t size = 16u << 20; size >= 1u << 19; size /= 2) {
+        void *block = cc_alloc(size);
+        assert_non_null(block);
+        assert_int_equal(mapped(), none + 1);
+        cc_free(block);
+        assert_int_equal(mapped(), none);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_array_grows_by_doubling),
+        cmocka_unit_test(test_large_blocks_go_back),
         cmocka_unit_test(test_C07_out_of_memory_leaves_array_and_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -458,8 +458,9 @@ static const char document_head[] =
     "`containment_canary_*` count what a later release brings, and stay 0 until then.\n\n"
     "Worth an alert: `containment_healthy == 0`; `containment_signer_state{state=\"unsealed\"} == 0`;\n"
     "`increase(containment_slashing_rejections_total[5m]) > 0`; `increase(containment_history_errors_total[5m]) > 0`;\n"
-    "`increase(containment_room_starts_total[5m]) > 0`; `containment_keys_active` below what you expect; the 99th percentile\n"
-    "of `containment_signing_duration_seconds` above half a second.\n\n";
+    "`increase(containment_room_starts_total[5m]) > 0`; `increase(containment_signing_shed_total[5m]) > 0`;\n"
+    "`containment_keys_active` below what you expect; the 99th percentile of `containment_signing_duration_seconds` above half\n"
+    "a second.\n\n";
 
 static const char *owner_name(const struct metric_info *info)
 {

@@ -6,7 +6,6 @@ static const uint64_t second_ns = 1000000000;
 static const uint64_t sample_ns = 100000000; /* of a sample that has enough rows... */
 static const uint64_t sample_most_ns =
     500000000; /* ...and of any: a stage that stands still is seen to */
-static const uint64_t remembered_ns = 2000000000;
 
 enum {
     SAMPLE_ROWS = 32
@@ -16,15 +15,7 @@ void pace_set_waiting(struct pace *pace, bool waiting, uint64_t now_ns)
 {
     if (waiting == (pace->since_ns != 0))
         return;
-    if (waiting) {
-        if (now_ns - pace->ended_ns > remembered_ns)
-            pace->per_second = 0;
-        pace->since_ns = now_ns;
-        pace->rows = 0;
-    } else {
-        pace->since_ns = 0;
-        pace->ended_ns = now_ns;
-    }
+    *pace = (struct pace){.since_ns = waiting ? now_ns : 0};
 }
 
 void pace_count(struct pace *pace, size_t rows, uint64_t now_ns)

@@ -1,8 +1,9 @@
 /* core/pace.h - how many requests a second get through, measured.
  *
  * WHAT      A decaying average of what leaves while there is always more waiting: that, and only that, is what the slowest
- *           stage can do. When nothing waits nothing is learned, and soon what was learned is forgotten.
- * PROMISE   No guess: without a measurement pace_wait_ns() is 0.
+ *           stage can do. When nothing waits nothing is learned, and what was learned is forgotten: it may be long ago
+ *           when something waits again.
+ * PROMISE   No guess: without a measurement of this time of waiting pace_wait_ns() is 0.
  * THREADS   None inside: the caller's lock, the caller's clock.
  * OWNERSHIP By value; zero-initialised.
  * ERRORS    None.   SECRETS None.
@@ -19,7 +20,6 @@ struct pace {
     /* private */
     uint64_t since_ns; /* of the sample; 0: nothing waits */
     uint64_t rows;
-    uint64_t ended_ns;
 };
 
 /* Whether more waits than has gone on. */

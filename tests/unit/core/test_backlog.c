@@ -243,6 +243,23 @@ static void test_P29_no_client_has_all_rows(void **state)
     assert_int_equal(put(MODEST, KIND_ATTESTATION, 1000), 0);
 }
 
+/* A vault that stood still, and works again: what it could not do then is held against nobody. */
+static void test_P29_a_stall_refuses_nobody_afterwards(void **state)
+{
+    (void)state;
+    assert_int_equal(put(FLOODER, KIND_ATTESTATION, BATCH + 10), 0);
+    struct pending_list first = take(BACKLOG_CLAIMS);
+    backlog_passed(backlog, BACKLOG_CLAIMS, &first, 0);
+    pass_ms(600);
+    assert_int_equal(put(FLOODER, KIND_ATTESTATION, 10), 10); /* one a second, as it seems */
+    give(&first);
+    struct pending_list second = take(BACKLOG_CLAIMS);
+    assert_true(second.count >= 10);
+    backlog_passed(backlog, BACKLOG_CLAIMS, &second, 0);
+    assert_int_equal(put(FLOODER, KIND_ATTESTATION, 10), 0);
+    give(&second);
+}
+
 /* A client whose claims the history refuses does not make the vault look slow. */
 static void test_refusals_of_the_history_count_as_progress(void **state)
 {
@@ -270,6 +287,7 @@ int main(void)
         TEST(test_P29_what_has_waited_too_long_is_refused_in_its_turn),
         TEST(test_P29_who_asks_little_waits_little_for_a_slow_vault),
         TEST(test_P29_no_client_has_all_rows),
+        TEST(test_P29_a_stall_refuses_nobody_afterwards),
         TEST(test_refusals_of_the_history_count_as_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

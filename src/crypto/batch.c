@@ -177,6 +177,16 @@ static void sign_mixture(struct batch_work *work)
         batch_sign_different_roots(work, kernel);
 }
 
+/* Points that were refused are nobody's signature. */
+static void sign_with_engines(struct batch_work *work)
+{
+    sign_groups(work);
+    sign_mixture(work);
+    wipe(work->made->points, sizeof work->made->points);
+    if (work->again)
+        wipe(work->again->points, sizeof work->again->points);
+}
+
 static void sign_the_rest(struct batch_work *work)
 {
     for (size_t g = 0; g < work->n_groups; g++) {
@@ -196,10 +206,8 @@ CC_SENSITIVE void batch_sign(struct batch_work *work, struct batch_item *items, 
         if (admit(&items[i]))
             join_group(work, (uint16_t)i);
     }
-    if (work->signer->engines.n) {
-        sign_groups(work);
-        sign_mixture(work);
-    }
+    if (work->signer->engines.n)
+        sign_with_engines(work);
     sign_the_rest(work);
     wipe_stack();
 }

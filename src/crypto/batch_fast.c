@@ -210,5 +210,4 @@ void batch_sign_different_roots(struct batch_work *work, const struct batch_kern
     batch_fault(BATCH_FAULT_POINTS, made->points, made->n);
     keep_what_agrees(work);
     release(work, kernel->engine);
-    wipe(work->again->points, work->again->n * sizeof work->again->points[0]);
 }

@@ -48,7 +48,6 @@ struct load {
     size_t in_room;
     uint64_t next; /* message */
     uint64_t begun_ns, end_ns, heard_ns;
-    uint64_t first_counted_ns;
     size_t *slot_left; /* messages of each slot that are not answered */
     size_t slot_total;
 };
@@ -231,24 +230,29 @@ static void count_slot(struct load *load, const struct connection *c, uint64_t n
         load->result->slot_ns[load->result->slots++] = now - c->since_ns;
 }
 
-/* A closed load's rate is that between two answers, the first and the last of the counted time; those of the others count by
- * when they were due.
+/* How much of a request's time lies in the counted time. */
+static double share_counted(const struct load *load, const struct connection *c, uint64_t now)
+{
+    uint64_t from = u64_max(c->since_ns, load->begun_ns + load->plan->warm_ns);
+    uint64_t to = u64_min(now, load->end_ns);
+    return to > from ? (double)(to - from) / (double)(now - c->since_ns) : 0;
+}
+
+/* In a closed load requests are always under way: each counts by the part of its time that lies in the counted time. A count of
+ * answers would depend on whether that time begins before or after a handful of large batches is answered at once. The
+ * others count by when they were due.
  */
 static void count(struct load *load, const struct connection *c, uint64_t good, uint64_t now)
 {
     struct bench_result *result = load->result;
     bool closed = load->plan->mode == BENCH_CLOSED;
-    uint64_t warm_end = load->begun_ns + load->plan->warm_ns;
-    if ((closed ? now : c->since_ns) < warm_end || (closed && now > load->end_ns))
-        return;
-    if (good == c->n)
+    bool begun = (closed ? now : c->since_ns) >= load->begun_ns + load->plan->warm_ns;
+    if (closed)
+        result->counted += (double)good * share_counted(load, c, now);
+    else if (begun)
+        result->counted += (double)good;
+    if (begun && good == c->n)
         bench_histogram_add(&result->latency, now - c->since_ns);
-    if (load->first_counted_ns == 0 && closed) {
-        load->first_counted_ns = now;
-        return;
-    }
-    result->counted += good;
-    result->counted_ns = closed ? now - load->first_counted_ns : load->plan->run_ns;
 }
 
 static void finish(struct load *load, unsigned i, size_t len)
@@ -366,6 +370,7 @@ static cc_err run(struct load *load)
             CC_TRY(serve_events(load, wait_ns));
     }
     load->result->messages = load->next;
+    load->result->counted_ns = load->plan->run_ns;
     load->result->client_cpu_ns = thread_cpu_ns() - cpu_ns;
     return CC_OK;
 }

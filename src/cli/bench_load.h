@@ -52,7 +52,7 @@ struct bench_result {
     uint64_t refused;    /* 503 */
     uint64_t failures;   /* anything else */
     char failure[256];   /* how the first failure began */
-    uint64_t counted;    /* signatures within `counted_ns` */
+    double counted;      /* signatures that belong to `counted_ns` */
     uint64_t counted_ns;
     uint64_t client_cpu_ns;
     struct bench_histogram latency; /* of requests */

@@ -25,7 +25,7 @@ const char *bench_mode_name(enum bench_mode mode)
 double bench_run_rate(const struct bench_run *run)
 {
     const struct bench_result *r = &run->result;
-    return r->counted_ns ? (double)r->counted * 1e9 / (double)r->counted_ns : 0;
+    return r->counted_ns ? r->counted * 1e9 / (double)r->counted_ns : 0;
 }
 
 /* Machines change their pace: the yardstick is taken right before and right after. */
@@ -144,7 +144,7 @@ static void print_json_row(const struct bench_row *row)
                  row->per_second, bench_run_rate(run), raw_rate(run), bench_run_ratio(run));
     for (unsigned i = 0; i < row->run_count; i++)
         (void)printf("%s%.3f", i ? ", " : "", bench_run_ratio(&row->runs[i]));
-    (void)printf("],\n    \"counted\": %" PRIu64 ", \"seconds\": %.3f, \"refused\": %" PRIu64
+    (void)printf("],\n    \"counted\": %.1f, \"seconds\": %.3f, \"refused\": %" PRIu64
                  ", \"failures\": %" PRIu64 ", ",
                  r->counted, (double)r->counted_ns / 1e9, r->refused, r->failures);
     print_json_cpu(run);

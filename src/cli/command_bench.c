@@ -111,6 +111,9 @@ static cc_err run_row(struct bench *bench, const struct bench_shape *shape)
             bench->closed_per_second = bench_run_rate(bench_row_median(row));
         bench_report_row(&bench->report, row);
     }
+    if (err.code)
+        (void)fprintf(stderr, "containment-chamber bench: in the load %s:%ux%u\n",
+                      bench_mode_name(row->mode), row->connections, row->batch);
     for (unsigned i = 0; i < row->run_count; i++)
         bench_result_release(&row->runs[i].result);
     return err;

@@ -64,7 +64,8 @@ e2e: deps build
 	tests/e2e/run
 
 bench: deps build
-	$(RELEASE) bench --dir build --engine blst,auto
+	cmake --build build --target bench_micro -j $(JOBS)
+	tests/bench/run --build build
 
 bench-summary: deps build
 	cmake --build build --target bench_micro -j $(JOBS)

@@ -22,8 +22,16 @@ struct worker {
     pthread_t thread;
     const atomic_bool *ending;
     uint64_t count;
+    uint64_t cpu_ns;
     cc_err err;
 };
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
 
 static void *work(void *arg)
 {
@@ -39,16 +47,17 @@ static void *work(void *arg)
         bls_sign(&secret, &hash, signature);
         worker->count++;
     }
+    worker->cpu_ns = thread_cpu_ns();
     return NULL;
 }
 
-CC_ERR bench_raw_rate(double seconds, double *ret_per_second)
+CC_ERR bench_raw_rate(double seconds, struct bench_raw *ret_raw)
 {
     static struct worker workers[THREADS_MAX];
     atomic_bool ending = false;
     long wanted = sysconf(_SC_NPROCESSORS_ONLN), started = 0;
     cc_err err = CC_OK;
-    uint64_t begun = clock_mono_ns(), count = 0;
+    uint64_t begun = clock_mono_ns(), count = 0, cpu_ns = 0;
     for (; started < wanted && started < THREADS_MAX && !err.code; started++) {
         workers[started] = (struct worker){.ending = &ending};
         if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0) {
@@ -64,10 +73,13 @@ CC_ERR bench_raw_rate(double seconds, double *ret_per_second)
     for (long i = 0; i < started; i++) {
         (void)pthread_join(workers[i].thread, NULL);
         count += workers[i].count;
+        cpu_ns += workers[i].cpu_ns;
         if (workers[i].err.code)
             err = workers[i].err;
     }
-    *ret_per_second = (double)count / ((double)(clock_mono_ns() - begun) / 1e9);
+    double ns = (double)(clock_mono_ns() - begun);
+    *ret_raw = (struct bench_raw){(double)count * 1e9 / ns,
+                                  (double)cpu_ns / ns / (double)(started ? started : 1)};
     return err;
 }
 

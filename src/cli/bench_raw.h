@@ -13,8 +13,12 @@
 
 #include "base/error.h"
 
-/* Hash + sign per second, all processors together, measured over `seconds`. */
-CC_ERR bench_raw_rate(double seconds, double *ret_per_second);
+struct bench_raw {
+    double per_second; /* hash + sign, all processors together */
+    double share;      /* of the processors' time that it got; much below 1: something else runs */
+};
+
+CC_ERR bench_raw_rate(double seconds, struct bench_raw *ret_raw);
 /* The median of `n` times: overwrite 4 KiB of a file in `directory`, fdatasync. */
 CC_ERR bench_raw_flush(const char *directory, unsigned n, uint64_t *ret_ns);
 

@@ -31,7 +31,14 @@ double bench_run_rate(const struct bench_run *run)
 /* Machines change their pace: the yardstick is taken right before and right after. */
 static double raw_rate(const struct bench_run *run)
 {
-    return (run->raw_before + run->raw_after) / 2;
+    return (run->raw_before.per_second + run->raw_after.per_second) / 2;
+}
+
+/* The worse one. */
+static double raw_share(const struct bench_run *run)
+{
+    return run->raw_before.share < run->raw_after.share ? run->raw_before.share
+                                                        : run->raw_after.share;
 }
 
 double bench_run_ratio(const struct bench_run *run)
@@ -139,9 +146,10 @@ static void print_json_row(const struct bench_row *row)
     const struct bench_result *r = &run->result;
     (void)printf("   {\"load\": \"%s\", \"connections\": %u, \"batch\": %u, \"roots\": \"%s\", "
                  "\"wanted_per_second\": %.1f, \"per_second\": %.1f, \"raw_per_second\": %.1f, "
-                 "\"ratio\": %.3f, \"ratios\": [",
+                 "\"raw_share\": %.3f, \"ratio\": %.3f, \"ratios\": [",
                  mode_names[row->mode], row->connections, row->batch, roots_names[row->roots],
-                 row->per_second, bench_run_rate(run), raw_rate(run), bench_run_ratio(run));
+                 row->per_second, bench_run_rate(run), raw_rate(run), raw_share(run),
+                 bench_run_ratio(run));
     for (unsigned i = 0; i < row->run_count; i++)
         (void)printf("%s%.3f", i ? ", " : "", bench_run_ratio(&row->runs[i]));
     (void)printf("],\n    \"counted\": %.1f, \"seconds\": %.3f, \"refused\": %" PRIu64
@@ -177,6 +185,9 @@ static void print_table_row(const struct bench_row *row)
                  us(bench_histogram_at(latency, 0.99)) / 1e3,
                  us(bench_histogram_at(latency, 0.999)) / 1e3, run->cpu_us[BENCH_FRONT],
                  run->cpu_us[BENCH_CORE], run->cpu_us[BENCH_VAULT], client_us(run));
+    if (raw_share(run) < 0.9)
+        (void)printf("  DISTURBED: the yardstick had %.0f %% of the processors",
+                     raw_share(run) * 100);
     if (run->result.refused)
         (void)printf("  refused %" PRIu64, run->result.refused);
     uint64_t longest = 0;

@@ -13,6 +13,7 @@
 
 #include "cli/bench_load.h"
 #include "cli/bench_process.h"
+#include "cli/bench_raw.h"
 
 enum {
     BENCH_REPEAT_MAX = 9
@@ -21,7 +22,7 @@ enum {
 /* One run of a row. */
 struct bench_run {
     struct bench_result result;
-    double raw_before, raw_after;     /* the yardstick, hash + sign per second */
+    struct bench_raw raw_before, raw_after;
     double cpu_us[BENCH_PROCESS_END]; /* a signature */
 };
 

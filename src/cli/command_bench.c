@@ -19,7 +19,7 @@ struct bench {
     struct bench_row *row;
     uint64_t next_epoch;
     uint64_t signatures, refused, failures;
-    double raw_per_second;    /* the last yardstick */
+    struct bench_raw raw;     /* the last yardstick */
     double closed_per_second; /* the last closed load */
 };
 
@@ -38,11 +38,9 @@ static void catch_signals(void)
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
-static cc_err measure_raw(struct bench *bench, double *ret_per_second)
+static cc_err measure_raw(struct bench *bench)
 {
-    CC_TRY(bench_raw_rate((double)bench->options.raw_ns / 1e9, ret_per_second));
-    bench->raw_per_second = *ret_per_second;
-    return CC_OK;
+    return bench_raw_rate((double)bench->options.raw_ns / 1e9, &bench->raw);
 }
 
 /* --- a row ----------------------------------------------------------------------------------------------- */
@@ -72,11 +70,12 @@ static cc_err run_once(struct bench *bench, struct bench_run *run)
     struct bench_usage before, after;
     bench_source_init(&source, (const char(*)[BENCH_NAME_SIZE])bench->signer.names,
                       bench->signer.keys, bench->row->roots, bench->next_epoch);
-    run->raw_before = bench->raw_per_second;
+    run->raw_before = bench->raw;
     CC_TRY(bench_usage_read(bench->signer.pid, &before));
     CC_TRY(bench_load_run(&plan, &source, &run->result));
     CC_TRY(bench_usage_read(bench->signer.pid, &after));
-    CC_TRY(measure_raw(bench, &run->raw_after));
+    CC_TRY(measure_raw(bench));
+    run->raw_after = bench->raw;
     const struct bench_result *result = &run->result;
     for (int i = 0; i < BENCH_PROCESS_END && result->signatures; i++)
         run->cpu_us[i] =
@@ -101,7 +100,7 @@ static cc_err run_row(struct bench *bench, const struct bench_shape *shape)
                               .batch = shape->batch};
     if (row->mode == BENCH_OPEN) {
         double reached =
-            bench->closed_per_second > 0 ? bench->closed_per_second : bench->raw_per_second;
+            bench->closed_per_second > 0 ? bench->closed_per_second : bench->raw.per_second;
         row->per_second = shape->per_second ? (double)shape->per_second : reached / 2;
     }
     while (row->run_count < bench->options.repeat && !err.code && !atomic_load(&ending))
@@ -123,8 +122,7 @@ static cc_err run_row(struct bench *bench, const struct bench_shape *shape)
 
 static cc_err run_rows(struct bench *bench)
 {
-    double ignored;
-    CC_TRY(measure_raw(bench, &ignored));
+    CC_TRY(measure_raw(bench));
     for (unsigned i = 0; i < bench->options.shape_count && !atomic_load(&ending); i++)
         CC_TRY(run_row(bench, &bench->options.shapes[i]));
     return CC_OK;

@@ -124,7 +124,7 @@ def bars(path, title, y_label, groups, names, *, stacked=False):
             colour = COLOURS[number % len(COLOURS)]
             out.append(f'<rect x="{x:.1f}" y="{high:.1f}" width="{width * 0.94:.1f}" height="{low - high:.1f}" fill="{colour}"/>')
             if not stacked:
-                out.append(f'<text x="{x + width / 2:.1f}" y="{high - 4:.1f}" text-anchor="middle">{value:.3g}</text>')
+                out.append(f'<text x="{x + width / 2:.1f}" y="{high - 4:.1f}" text-anchor="middle">{value:.2f}</text>')
             base += value if stacked else 0
         out.append(f'<text x="{LEFT + (place + 0.5) * room:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{escape(label)}</text>')
     out += [*legend(names), "</svg>"]

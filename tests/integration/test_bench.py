@@ -35,7 +35,7 @@ def test_json_has_what_was_measured(workdir):
     assert [row["load"] for row in signer["rows"]] == ["closed", "open", "slot"]
     for row in signer["rows"]:
         assert row["failures"] == row["refused"] == 0
-        assert row["per_second"] > 0 and len(row["ratios"]) == 2
+        assert row["per_second"] > 0 and len(row["ratios"]) == 2 and 0 < row["raw_share"] <= 1.1
         assert sum(count for _, count in row["histogram_us"]) > 0
         latency = row["latency_us"]
         assert 0 < latency["p50"] <= latency["p99"] <= latency["p999"] <= latency["max"]

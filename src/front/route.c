@@ -61,48 +61,78 @@ static bool next_character(const char **path, char *ret_character)
     return is_unreserved(high * 16 + low);
 }
 
-/* Takes the next non-empty segment off *path into `out`, decoded; false when there is none. A segment that can't be
- * any route's comes out as "%".
- */
-static bool next_segment(const char **path, char out[static ROUTE_ARGUMENT_MAX + 1])
+/* The target in pieces, decoded: no route has as many as fit. */
+enum {
+    SEGMENTS_MAX = 6
+};
+
+struct segments {
+    unsigned count;
+    size_t len[SEGMENTS_MAX];
+    char text[SEGMENTS_MAX][ROUTE_ARGUMENT_MAX + 1];
+};
+
+/* Decodes up to the next slash; one that can't be any route's comes out as "%". */
+static const char *take_segment(const char *p, char out[static ROUTE_ARGUMENT_MAX + 1], size_t *len)
 {
-    const char *p = *path;
     size_t n = 0;
     bool good = true;
-    while (*p == '/')
-        p++;
-    if (is_end(*p))
-        return false;
     while (*p != '/' && !is_end(*p)) {
         char c;
         good &= next_character(&p, &c) && n < ROUTE_ARGUMENT_MAX;
         if (good)
             out[n++] = c;
     }
-    out[good ? n : 1] = '\0';
-    if (!good)
+    if (!good) {
         out[0] = '%';
-    *path = p;
+        n = 1;
+    }
+    out[n] = '\0';
+    *len = n;
+    return p;
+}
+
+/* Empty segments are skipped; false for more of them than a route may have. */
+static bool split(const char *target, struct segments *s)
+{
+    s->count = 0;
+    for (const char *p = target; !is_end(*p);) {
+        if (*p == '/') {
+            p++;
+            continue;
+        }
+        if (s->count == SEGMENTS_MAX)
+            return false;
+        p = take_segment(p, s->text[s->count], &s->len[s->count]);
+        s->count++;
+    }
     return true;
 }
 
-static bool path_fits(const char *pattern, const char *path, struct route_match *match)
+/* Returns the segment that stands for the argument, `count` when the pattern has none; -1 when it doesn't fit. */
+static int path_fits(const char *pattern, const struct segments *s)
 {
-    char want[ROUTE_ARGUMENT_MAX + 1];
-    char got[ROUTE_ARGUMENT_MAX + 1];
-    for (;;) {
-        bool more = next_segment(&pattern, want);
-        if (next_segment(&path, got) != more)
-            return false;
-        if (!more)
-            return true;
-        if (strcmp(want, "{}") == 0) {
-            match->argument_len = strlen(got);
-            memcpy(match->argument, got, match->argument_len + 1);
-        } else if (strcmp(want, got) != 0) {
-            return false;
-        }
+    int argument = (int)s->count;
+    const char *p = pattern;
+    for (unsigned i = 0; i < s->count; i++) {
+        if (*p++ != '/')
+            return -1;
+        size_t len = strcspn(p, "/");
+        if (len == 2 && p[0] == '{')
+            argument = (int)i;
+        else if (!span_equal(span_of(p, len), span_of(s->text[i], s->len[i])))
+            return -1;
+        p += len;
     }
+    return *p ? -1 : argument;
+}
+
+static void take_argument(struct route_match *match, const struct segments *s, unsigned at)
+{
+    if (at >= s->count)
+        return;
+    match->argument_len = s->len[at];
+    memcpy(match->argument, s->text[at], s->len[at] + 1);
 }
 
 static void allow_add(struct route_match *match, const char *method)
@@ -129,12 +159,17 @@ CC_ERR route_find(const char *method,
     bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     enum route_method wanted = get ? ROUTE_GET : strcmp(method, "POST") == 0 ? ROUTE_POST : 0;
     bool known = false;
+    struct segments segments;
+    if (!split(target, &segments))
+        return CC_FAIL(ROUTE_UNKNOWN, NULL);
     for (enum route_id id = 0; id < ROUTE_NONE; id++) {
         const struct route *r = &routes[id];
-        if (r->listeners != listener || !path_fits(r->path, target, ret_match))
+        int argument = r->listeners == listener ? path_fits(r->path, &segments) : -1;
+        if (argument < 0)
             continue;
         if (r->method == wanted) {
             ret_match->id = id;
+            take_argument(ret_match, &segments, (unsigned)argument);
             return CC_OK;
         }
         known = true;

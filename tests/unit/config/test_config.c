@@ -86,6 +86,7 @@ static void test_defaults_are_those_that_are_promised(void **state)
     assert_int_equal(config.anti_slashing.backend, HISTORY_SQLITE);
     assert_int_equal(config.anti_slashing.max_future_epochs, 2);
     assert_int_equal(config.anti_slashing.pruning_keep_epochs, 250);
+    assert_int_equal(config.signing.engine, SIGNING_BLST); /* the fast ones are opt-in */
     assert_int_equal(config.auth.open_operations.count, 1);
     assert_int_equal(config.logging.level, LOG_LEVEL_INFO);
     assert_int_equal(config.logging.format, LOG_STYLE_JSON);
@@ -224,6 +225,24 @@ static void test_noop_needs_its_long_name(void **state)
             ".yaml:2: anti_slashing.backend: noop keeps no history");
     loads("anti_slashing: { backend: noop, i_accept_slashing_risk: true }\n");
     assert_int_equal(config.anti_slashing.backend, HISTORY_NOOP);
+}
+
+static void test_engines_have_their_names(void **state)
+{
+    static const struct {
+        const char *text;
+        enum signing_engine engine;
+    } cases[] = {{"signing: { engine: blst }\n", SIGNING_BLST},
+                 {"signing: { engine: auto }\n", SIGNING_AUTO},
+                 {"signing: { engine: fixed_base }\n", SIGNING_FIXED_BASE},
+                 {"signing: { engine: ifma }\n", SIGNING_IFMA}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        loads(cases[i].text);
+        assert_int_equal(config.signing.engine, cases[i].engine);
+    }
+    refuses("signing: { engine: avx512 }\n", "takes: one of blst, auto, fixed_base, ifma");
+    refuses("signing: { engine: BLST }\n", "takes: one of blst");
 }
 
 static void test_open_operations_must_exist(void **state)
@@ -435,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_options_of_other_releases_are_named),
         cmocka_unit_test(test_an_unreadable_file_is_a_fault),
         cmocka_unit_test(test_noop_needs_its_long_name),
+        cmocka_unit_test(test_engines_have_their_names),
         cmocka_unit_test(test_open_operations_must_exist),
         cmocka_unit_test(test_sighup_takes_only_what_is_reloadable),
         cmocka_unit_test(test_the_environment_overrides_the_file),

@@ -1,0 +1,260 @@
+/* crypto/lane_curve.h - points of G2, eight at a time.
+ *
+ * WHAT      Loads from and stores to blst's form; affine sums in batches that share one inversion, as crypto/affine.h
+ *           does them one by one; Jacobian doubling for chains; multiplication by powers of Z.
+ * PROMISE   Branch-free. An addition of equal or opposite points (which crypto/comb.h shows to need a fault) makes the
+ *           product of all denominators zero: the batch's flag is raised, and none of its points is to be used.
+ * THREADS   Any: all state is the caller's.
+ * OWNERSHIP Borrows.   ERRORS Flags.
+ * SECRETS   Sums of secret points: the caller's locked scratch, and the stack, which the entry points wipe.
+ */
+#ifndef CRYPTO_LANE_CURVE_H
+#define CRYPTO_LANE_CURVE_H
+
+#include "crypto/blst_inside.h"
+#include "crypto/lane_field.h"
+
+struct lane_affine {
+    struct fp2 x, y;
+};
+
+struct lane_jacobian {
+    struct fp2 x, y, z;
+};
+
+/* One sum of a batch: acc := acc + add. */
+struct lane_sum {
+    struct lane_affine acc, add; /* add is used up */
+    struct fp2 product;          /* of the denominators up to this one */
+    lane_m acc_is_zero;          /* lanes at infinity; kept up to date */
+    lane_m add_is_zero;
+};
+
+enum {
+    WORD_BITS = 64,
+    LIMB_BITS = 52,
+    FP_WORDS = 6
+};
+
+/* Eight numbers as blst keeps them, `stride` words apart. */
+LANE_CALL void fp_load(struct fp *ret, const uint64_t *first, size_t stride)
+{
+    uint64_t limbs[FP_LIMBS][8];
+    for (size_t lane = 0; lane < 8; lane++) {
+        const uint64_t *word = first + lane * stride;
+        for (size_t i = 0; i < FP_LIMBS; i++) {
+            size_t at = i * LIMB_BITS / WORD_BITS;
+            size_t shift = i * LIMB_BITS % WORD_BITS;
+            uint64_t limb = word[at] >> shift;
+            if (shift > WORD_BITS - LIMB_BITS && at + 1 < FP_WORDS)
+                limb |= word[at + 1] << (WORD_BITS - shift);
+            limbs[i][lane] = limb & LANE_LIMB_MASK;
+        }
+    }
+    for (size_t i = 0; i < FP_LIMBS; i++)
+        ret->limb[i] =
+            v_known(v_load(limbs[i]), i + 1 < FP_LIMBS ? LANE_LIMB_MASK : LANE_PRIME_TOP);
+}
+
+/* And back, from below 3 p. */
+LANE_CALL void fp_store(uint64_t *first, size_t stride, const struct fp *a)
+{
+    uint64_t limbs[FP_LIMBS][8];
+    struct fp reduced = *a;
+    fp_subtract_prime(&reduced);
+    fp_subtract_prime(&reduced);
+    for (size_t i = 0; i < FP_LIMBS; i++)
+        v_store(limbs[i], reduced.limb[i]);
+    for (size_t lane = 0; lane < 8; lane++) {
+        uint64_t *word = first + lane * stride;
+        for (size_t w = 0; w < FP_WORDS; w++) {
+            size_t at = w * WORD_BITS / LIMB_BITS;
+            size_t shift = w * WORD_BITS % LIMB_BITS;
+            word[w] = limbs[at][lane] >> shift | limbs[at + 1][lane] << (LIMB_BITS - shift);
+            if (2 * LIMB_BITS - shift < WORD_BITS)
+                word[w] |= limbs[at + 2][lane] << (2 * LIMB_BITS - shift);
+        }
+    }
+}
+
+LANE_CALL void fp2_from_blst(struct fp2 *ret, const blst_fp2 *first, size_t stride)
+{
+    fp_load(&ret->re, first->fp[0].l, stride);
+    fp_load(&ret->im, first->fp[1].l, stride);
+    fp2_mul_parts(ret, ret, lane_from_blst);
+}
+
+LANE_CALL void fp2_to_blst(blst_fp2 *first, size_t stride, const struct fp2 *a)
+{
+    struct fp2 t;
+    fp2_mul_parts(&t, a, lane_to_blst);
+    fp_store(first->fp[0].l, stride, &t.re);
+    fp_store(first->fp[1].l, stride, &t.im);
+}
+
+LANE_CALL void affine_from_blst(struct lane_affine *ret, const blst_p2_affine points[static 8])
+{
+    fp2_from_blst(&ret->x, &points->x, sizeof *points / sizeof(uint64_t));
+    fp2_from_blst(&ret->y, &points->y, sizeof *points / sizeof(uint64_t));
+}
+
+LANE_CALL void affine_to_blst(blst_p2_affine ret_points[static 8], const struct lane_affine *a)
+{
+    fp2_to_blst(&ret_points->x, sizeof *ret_points / sizeof(uint64_t), &a->x);
+    fp2_to_blst(&ret_points->y, sizeof *ret_points / sizeof(uint64_t), &a->y);
+}
+
+typedef lane_v (*lane_shuffle)(lane_v);
+
+LANE_INLINE void fp2_shuffle(struct fp2 *ret, const struct fp2 *a, lane_shuffle shuffle)
+{
+    LANE_UNROLL
+    for (int i = 0; i < FP_LIMBS; i++) {
+        ret->re.limb[i] = shuffle(a->re.limb[i]);
+        ret->im.limb[i] = shuffle(a->im.limb[i]);
+    }
+}
+
+LANE_INLINE void fp2_spread(struct fp2 *ret, const struct fp2 *a, unsigned lane)
+{
+    LANE_UNROLL
+    for (int i = 0; i < FP_LIMBS; i++) {
+        ret->re.limb[i] = v_spread(a->re.limb[i], lane);
+        ret->im.limb[i] = v_spread(a->im.limb[i], lane);
+    }
+}
+
+/* Inverts eight numbers by one inversion: each lane's inverse is that of the product of all times the product of the
+ * other seven. A mask of all ones, when one of them is zero: then all become zero.
+ */
+LANE_CALL uint64_t fp2_invert(struct fp2 *a, const blst_fp *blind)
+{
+    struct fp2 pairs, fours, all, others, t;
+    blst_fp2 one_by_one[8];
+    fp2_shuffle(&others, a, v_swap1);
+    fp2_mul(&pairs, a, &others);
+    fp2_shuffle(&t, &pairs, v_swap2);
+    fp2_mul(&fours, &pairs, &t);
+    fp2_mul(&others, &others, &t);
+    fp2_shuffle(&t, &fours, v_swap4);
+    fp2_mul(&all, &fours, &t);
+    fp2_mul(&others, &others, &t);
+    fp2_to_blst(one_by_one, sizeof *one_by_one / sizeof(uint64_t), &all);
+    uint64_t is_zero = fp2_mask_zero(&one_by_one[0]);
+    fp2_inverse_blinded(&one_by_one[0], &one_by_one[0], blind);
+    fp2_from_blst(&t, one_by_one, 0);
+    fp2_mul(a, &others, &t);
+    return is_zero;
+}
+
+/* The denominator of a sum: 1 in lanes where there is nothing to add. */
+LANE_INLINE void sum_denominator(struct fp2 *ret, const struct lane_sum *sum)
+{
+    struct fp2 one;
+    fp2_set_one(&one);
+    fp2_blend(ret, sum->acc_is_zero | sum->add_is_zero, &sum->add.x, &one);
+}
+
+/* Turns add into its distance from acc, and multiplies the distance in x to the product so far. Coordinates are below
+ * 1.1 p in acc, below 4 p in add.
+ */
+LANE_INLINE void sum_open(struct lane_sum *sum, const struct fp2 *so_far)
+{
+    struct fp2 denominator;
+    fp2_sub(&sum->add.x, &sum->add.x, &sum->acc.x, 2);
+    fp2_sub(&sum->add.y, &sum->add.y, &sum->acc.y, 2);
+    sum_denominator(&denominator, sum);
+    fp2_mul(&sum->product, so_far, &denominator);
+}
+
+/* With the inverse of the product up to this sum in *inverse: adds, and leaves there that of the product before it. */
+LANE_CALL void sum_close(struct lane_sum *sum, const struct fp2 *so_far, struct fp2 *inverse)
+{
+    struct fp2 slope, denominator, x, y, t;
+    sum_denominator(&denominator, sum);
+    fp2_mul(&slope, inverse, so_far);
+    fp2_mul(inverse, inverse, &denominator);
+    fp2_mul(&slope, &slope, &sum->add.y);
+    fp2_square(&x, &slope);
+    fp2_add(&t, &sum->acc.x, &sum->acc.x);
+    fp2_add(&t, &t, &sum->add.x);
+    fp2_sub(&x, &x, &t, 16);
+    fp2_add(&t, &sum->acc.x, &sum->add.x);
+    fp2_blend(&x, sum->acc_is_zero, &x, &t);
+    fp2_blend(&x, sum->add_is_zero, &x, &sum->acc.x);
+    fp2_shrink(&x);
+    fp2_sub(&t, &sum->acc.x, &x, 2);
+    fp2_mul(&y, &slope, &t);
+    fp2_sub(&y, &y, &sum->acc.y, 2);
+    fp2_add(&t, &sum->acc.y, &sum->add.y);
+    fp2_blend(&y, sum->acc_is_zero, &y, &t);
+    fp2_blend(&y, sum->add_is_zero, &y, &sum->acc.y);
+    fp2_shrink(&y);
+    sum->acc.x = x;
+    sum->acc.y = y;
+    sum->acc_is_zero &= sum->add_is_zero;
+}
+
+/* Adds in `n` sums; all ones when one of the additions was exceptional. */
+LANE_CALL uint64_t sum_batch(struct lane_sum *sums, size_t n, const blst_fp *blind)
+{
+    struct fp2 one, inverse;
+    fp2_set_one(&one);
+    for (size_t i = 0; i < n; i++)
+        sum_open(&sums[i], i == 0 ? &one : &sums[i - 1].product);
+    inverse = sums[n - 1].product;
+    uint64_t flag = fp2_invert(&inverse, blind);
+    for (size_t i = n; i-- > 0;)
+        sum_close(&sums[i], i == 0 ? &one : &sums[i - 1].product, &inverse);
+    return flag;
+}
+
+/* i * factor * conj(a) */
+LANE_INLINE void
+fp2_turn(struct fp2 *ret, const struct fp2 *a, const uint64_t factor[static FP_LIMBS])
+{
+    struct fp2 swapped = {.re = a->im, .im = a->re};
+    fp2_mul_parts(ret, &swapped, factor);
+}
+
+/* Z times a point, Z being minus the curve's parameter: -psi. For coordinates below 4 p. */
+LANE_CALL void affine_mul_z(struct lane_affine *ret, const struct lane_affine *a)
+{
+    struct fp2 y;
+    fp2_turn(&ret->x, &a->x, lane_psi_x);
+    fp_sub(&y.re, &a->y.im, &a->y.re, 4);
+    fp_add(&y.im, &a->y.im, &a->y.re);
+    fp2_mul_parts(&ret->y, &y, lane_psi_y);
+}
+
+/* Z^2 times a point: psi^2. */
+LANE_CALL void affine_mul_z2(struct lane_affine *ret, const struct lane_affine *a)
+{
+    fp2_mul_parts(&ret->x, &a->x, lane_psi2_x);
+    fp2_negate(&ret->y, &a->y, 4);
+}
+
+/* Doubles p, for x below 23 p and the others below 5 p: three multiplications, four squarings, and one reduction saved (alnr-2009-l). */
+LANE_CALL void jacobian_double(struct lane_jacobian *p)
+{
+    struct fp2 xx, yy, d, e, t, x;
+    fp2_square(&xx, &p->x);
+    fp2_square(&yy, &p->y);
+    fp2_mul(&d, &p->x, &yy);
+    fp2_add(&d, &d, &d);
+    fp2_add(&d, &d, &d); /* 4 x y^2 */
+    fp2_add(&e, &xx, &xx);
+    fp2_add(&e, &e, &xx); /* 3 x^2 */
+    fp2_mul(&p->z, &p->y, &p->z);
+    fp2_add(&p->z, &p->z, &p->z);
+    fp2_square(&x, &e);
+    fp2_add(&t, &d, &d);
+    fp2_sub(&x, &x, &t, 20);
+    fp2_sub(&t, &d, &x, 24);
+    fp2_add(&yy, &yy, &yy); /* 8 y^4 = (2 y^2) (4 y^2) */
+    fp2_add(&d, &yy, &yy);
+    fp2_mul_sub(&p->y, &e, &t, &yy, &d);
+    p->x = x;
+}
+
+#endif

@@ -5,7 +5,7 @@
 #include "crypto/batch_check.h"
 #include "secret/arena.h"
 
-const struct batch_kernel *const batch_kernels[] = {&comb_kernel, NULL};
+const struct batch_kernel *const batch_kernels[] = {&lane_kernel, &comb_kernel, NULL};
 
 enum {
     TEST_KEYS = 12

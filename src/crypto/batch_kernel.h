@@ -52,5 +52,6 @@ struct batch_kernel {
 extern const struct batch_kernel *const batch_kernels[];
 
 extern const struct batch_kernel comb_kernel;
+extern const struct batch_kernel lane_kernel;
 
 #endif

@@ -13,7 +13,6 @@
 #ifndef CRYPTO_LANE_H
 #define CRYPTO_LANE_H
 
-#include <blst.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -11,6 +11,7 @@
 #ifndef CRYPTO_LANE_CURVE_H
 #define CRYPTO_LANE_CURVE_H
 
+#include "crypto/batch_fault.h"
 #include "crypto/blst_inside.h"
 #include "crypto/lane_field.h"
 
@@ -142,6 +143,7 @@ LANE_CALL uint64_t fp2_invert(struct fp2 *a, const blst_fp *blind)
     fp2_to_blst(one_by_one, sizeof *one_by_one / sizeof(uint64_t), &all);
     uint64_t is_zero = fp2_mask_zero(&one_by_one[0]);
     fp2_inverse_blinded(&one_by_one[0], &one_by_one[0], blind);
+    batch_fault(BATCH_FAULT_INVERSE, one_by_one, sizeof *one_by_one);
     fp2_from_blst(&t, one_by_one, 0);
     fp2_mul(a, &others, &t);
     return is_zero;

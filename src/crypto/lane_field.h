@@ -35,13 +35,7 @@ struct fp_wide {
     lane_v limb[2 * FP_LIMBS];
 };
 
-#define LANE_INLINE static inline __attribute__((always_inline))
-#define LANE_CALL   static __attribute__((noinline, unused))
-#if defined(__clang__)
-#    define LANE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#    define LANE_UNROLL _Pragma("GCC unroll 16")
-#endif
+#define LANE_CALL static __attribute__((noinline, unused))
 
 LANE_INLINE void fp_carry(struct fp *a)
 {

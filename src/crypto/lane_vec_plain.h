@@ -10,6 +10,10 @@
 
 #include <stdint.h>
 
+/* Loops stay loops: small code, soon compiled. */
+#define LANE_INLINE static inline
+#define LANE_UNROLL
+
 typedef struct {
     uint64_t lane[8];
 } lane_v;

@@ -9,6 +9,10 @@
 
 #include <stdint.h>
 
+/* Loops stay loops: small code, soon compiled. */
+#define LANE_INLINE static inline
+#define LANE_UNROLL
+
 __extension__ typedef __int128 lane_number;
 
 typedef struct {

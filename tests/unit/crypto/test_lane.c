@@ -114,7 +114,7 @@ static void skip_without_lanes(void)
 }
 
 /* 1 to 70, each power of two and its neighbours, bits alone in all 255 places; and r minus each of them. */
-static void test_T23_small_scalars_and_their_opposites(void **state)
+static void test_C04_T23_small_scalars_and_their_opposites(void **state)
 {
     (void)state;
     skip_without_lanes();
@@ -136,7 +136,7 @@ static void test_T23_small_scalars_and_their_opposites(void **state)
 }
 
 /* Parts with a zero digit in each window, alone and with all that is below or above; all parts equal; zero parts. */
-static void test_T23_edges_of_parts_and_digits(void **state)
+static void test_C04_T23_edges_of_parts_and_digits(void **state)
 {
     (void)state;
     skip_without_lanes();
@@ -221,7 +221,7 @@ static void test_plain_and_native_agree(void **state)
 /* A fault can make points equal or opposite that never are: here the second row of a table becomes the first, so that
  * 65 adds a point to itself and 63 takes it away from itself.
  */
-static void test_T22_exceptional_additions_are_flagged(void **state)
+static void test_C05_T22_exceptional_additions_are_flagged(void **state)
 {
     (void)state;
     const struct lane_ops *forms[] = {&lane_plain, lane_supported() ? &lane_native : &lane_plain};
@@ -256,11 +256,11 @@ static void test_scratch_is_wiped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_T23_small_scalars_and_their_opposites),
-        cmocka_unit_test(test_T23_edges_of_parts_and_digits),
+        cmocka_unit_test(test_C04_T23_small_scalars_and_their_opposites),
+        cmocka_unit_test(test_C04_T23_edges_of_parts_and_digits),
         cmocka_unit_test(test_random_pairs_against_blst),
         cmocka_unit_test(test_plain_and_native_agree),
-        cmocka_unit_test(test_T22_exceptional_additions_are_flagged),
+        cmocka_unit_test(test_C05_T22_exceptional_additions_are_flagged),
         cmocka_unit_test(test_scratch_is_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

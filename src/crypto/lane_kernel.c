@@ -1,0 +1,77 @@
+#include "crypto/batch_fault.h"
+#include "crypto/batch_kernel.h"
+#include "crypto/lane.h"
+#include "crypto/random.h"
+#include "crypto/weighted_sum.h"
+
+struct lane_work {
+    _Alignas(LANE_ALIGN) uint8_t table[LANE_TABLE_SIZE];
+    _Alignas(LANE_ALIGN) uint8_t scratch[LANE_SCRATCH_SIZE];
+    struct weighted_scratch sum;
+    blst_fp blinds[LANE_BLINDS];
+};
+
+static struct lane_table *table_of(struct lane_work *work)
+{
+    return (struct lane_table *)(void *)work->table;
+}
+
+static struct lane_scratch *scratch_of(struct lane_work *work)
+{
+    return (struct lane_scratch *)(void *)work->scratch;
+}
+
+static void prepare(void *scratch, const struct bls_hash *hash)
+{
+    struct lane_work *work = scratch;
+    lane_native.table_build(table_of(work), hash_point(hash), scratch_of(work));
+}
+
+static CC_ERR draw_blinds(blst_fp *ret_blinds)
+{
+    CC_TRY(random_bytes(ret_blinds, LANE_BLINDS * sizeof *ret_blinds));
+    for (size_t i = 0; i < LANE_BLINDS; i++)
+        ret_blinds[i].l[5] >>= 4; /* below the field's prime */
+    return CC_OK;
+}
+
+static CC_ERR sign_same(void *scratch,
+                        const struct scalar_split *splits,
+                        size_t n,
+                        blst_p2_affine *ret_points,
+                        uint64_t *ret_flags)
+{
+    struct lane_work *work = scratch;
+    batch_fault(BATCH_FAULT_TABLE, work->table, sizeof work->table);
+    for (size_t done = 0; done < n;) {
+        const size_t keys = n - done < LANE_KEYS ? n - done : LANE_KEYS;
+        CC_TRY(draw_blinds(work->blinds));
+        const uint64_t flag = lane_native.sign_same(
+            table_of(work), splits + done, keys, work->blinds, scratch_of(work), ret_points + done);
+        for (size_t i = 0; i < keys; i++)
+            ret_flags[done + i] = flag;
+        done += keys;
+    }
+    return CC_OK;
+}
+
+static void sum_points(void *scratch,
+                       const blst_p2_affine *points,
+                       const uint64_t *weights,
+                       size_t n,
+                       blst_p2 *ret_sum)
+{
+    struct lane_work *work = scratch;
+    weighted_sum(points, weights, n, &work->sum, ret_sum);
+}
+
+const struct batch_kernel lane_kernel = {
+    .name = "ifma",
+    .engine = BATCH_IFMA,
+    .same_root_min = 7,
+    .scratch_size = sizeof(struct lane_work),
+    .supported = lane_supported,
+    .prepare = prepare,
+    .sign_same = sign_same,
+    .weighted_sum = sum_points,
+};

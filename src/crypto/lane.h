@@ -1,6 +1,7 @@
 /* crypto/lane.h - signatures eight at a time, on processors with AVX-512 IFMA.
  *
- * WHAT      Kernels over the lane type: one root and many keys by a table of the root's multiples.
+ * WHAT      Kernels over the lane type: one root and many keys by a table of the root's multiples; each key with a root of
+ *           its own; weighted sums of points, for the check.
  * PROMISE   Constant time in the scalars: no branch and no address depends on one (tools/check-lanes and the tests of
  *           tests/ct hold the source and the object to it). A lane never touches another lane's result, but an exceptional
  *           addition, which takes a fault, raises one flag for all that were signed together.
@@ -20,11 +21,12 @@
 #include "crypto/scalar_split.h"
 
 enum {
-    LANE_KEYS = 64,   /* that are signed together, at most */
+    LANE_KEYS = 64, /* that are signed together, at most */
+    LANE_SUM_MAX = 256,
     LANE_BLINDS = 16, /* random numbers of Fp for a call, of which each hides one inversion */
     LANE_ALIGN = 64,  /* of tables and scratch, in bytes */
     LANE_TABLE_SIZE = 90112,
-    LANE_SCRATCH_SIZE = 290816
+    LANE_SCRATCH_SIZE = 700000 / 64 * 64
 };
 
 struct lane_table;
@@ -42,6 +44,21 @@ struct lane_ops {
                           const blst_fp *blinds,
                           struct lane_scratch *scratch,
                           blst_p2_affine *ret_points);
+    /* The same, each key with the root that was hashed to hashes[i]. */
+    uint64_t (*sign_each)(const struct bls_hash *const *hashes,
+                          const struct scalar_split *splits,
+                          size_t n,
+                          const blst_fp *blinds,
+                          struct lane_scratch *scratch,
+                          blst_p2_affine *ret_points);
+    /* The sum of weight times point: public points of the curve, odd weights, 0 < n <= LANE_SUM_MAX. Here points that
+     * are equal or opposite may raise the flag.
+     */
+    uint64_t (*weighted_sum)(const blst_p2_affine *points,
+                             const uint64_t *weights,
+                             size_t n,
+                             struct lane_scratch *scratch,
+                             blst_p2 *ret_sum);
 };
 
 /* True when the processor has what lane_native needs and the system keeps its registers. */

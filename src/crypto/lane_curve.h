@@ -32,6 +32,8 @@ struct lane_sum {
 };
 
 enum {
+    LANES = 8,
+    COORDINATE_LIMBS = sizeof(struct lane_affine) / sizeof(lane_v),
     WORD_BITS = 64,
     LIMB_BITS = 52,
     FP_WORDS = 6
@@ -211,6 +213,19 @@ LANE_CALL uint64_t sum_batch(struct lane_sum *sums, size_t n, const blst_fp *bli
     return flag;
 }
 
+/* Sums i of `n`: adds Z (or Z^2) times sum n + i. */
+LANE_INLINE uint64_t sum_fold(struct lane_sum *sums,
+                              size_t n,
+                              void (*times)(struct lane_affine *, const struct lane_affine *),
+                              const blst_fp *blind)
+{
+    for (size_t i = 0; i < n; i++) {
+        times(&sums[i].add, &sums[n + i].acc);
+        sums[i].add_is_zero = sums[n + i].acc_is_zero;
+    }
+    return sum_batch(sums, n, blind);
+}
+
 /* i * factor * conj(a) */
 LANE_INLINE void
 fp2_turn(struct fp2 *ret, const struct fp2 *a, const uint64_t factor[static FP_LIMBS])
@@ -257,6 +272,62 @@ LANE_CALL void jacobian_double(struct lane_jacobian *p)
     fp2_add(&d, &yy, &yy);
     fp2_mul_sub(&p->y, &e, &t, &yy, &d);
     p->x = x;
+}
+
+/* acc := acc + a but in the lanes of `skip`: eight multiplications, three squarings, one reduction saved. For acc as
+ * jacobian_double() leaves it or this, a below 4 p. Where acc is plus or minus a, z becomes zero and stays so.
+ */
+LANE_CALL void jacobian_add(struct lane_jacobian *acc, const struct lane_affine *a, lane_m skip)
+{
+    struct fp2 zz, h, hh, r, v, x, y, t;
+    fp2_square(&zz, &acc->z);
+    fp2_mul(&h, &a->x, &zz);
+    fp2_sub(&h, &h, &acc->x, 24);
+    fp2_mul(&t, &acc->z, &zz);
+    fp2_mul(&r, &a->y, &t);
+    fp2_sub(&r, &r, &acc->y, 4);
+    fp2_square(&hh, &h);
+    fp2_mul(&v, &acc->x, &hh);
+    fp2_mul(&hh, &hh, &h);
+    fp2_square(&x, &r);
+    fp2_add(&t, &v, &v);
+    fp2_add(&t, &t, &hh);
+    fp2_sub(&x, &x, &t, 8);
+    fp2_sub(&t, &v, &x, 12);
+    fp2_mul_sub(&y, &r, &t, &acc->y, &hh);
+    fp2_mul(&t, &acc->z, &h);
+    fp2_blend(&acc->x, skip, &x, &acc->x);
+    fp2_blend(&acc->y, skip, &y, &acc->y);
+    fp2_blend(&acc->z, skip, &t, &acc->z);
+}
+
+static const blst_fp unblinded = FP_ONE; /* for what is public */
+
+/* Jacobian to affine, in place: z is left as it was. The flag: one was at infinity. */
+LANE_CALL uint64_t to_affine(struct lane_jacobian *points,
+                             struct fp2 *products,
+                             size_t n,
+                             const blst_fp *blind)
+{
+    struct fp2 inverse, z, zz;
+    products[0] = points[0].z;
+    for (size_t i = 1; i < n; i++)
+        fp2_mul(&products[i], &products[i - 1], &points[i].z);
+    inverse = products[n - 1];
+    const uint64_t flag = fp2_invert(&inverse, blind);
+    for (size_t i = n; i-- > 0;) {
+        z = inverse;
+        if (i > 0)
+            fp2_mul(&z, &inverse, &products[i - 1]);
+        fp2_mul(&inverse, &inverse, &points[i].z);
+        fp2_square(&zz, &z);
+        fp2_mul(&points[i].x, &points[i].x, &zz);
+        fp2_mul(&zz, &zz, &z);
+        fp2_mul(&points[i].y, &points[i].y, &zz);
+        fp2_shrink(&points[i].x);
+        fp2_shrink(&points[i].y);
+    }
+    return flag;
 }
 
 #endif

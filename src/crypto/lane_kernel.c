@@ -6,8 +6,13 @@
 
 struct lane_work {
     _Alignas(LANE_ALIGN) uint8_t table[LANE_TABLE_SIZE];
-    _Alignas(LANE_ALIGN) uint8_t scratch[LANE_SCRATCH_SIZE];
-    struct weighted_scratch sum;
+    union {
+        _Alignas(LANE_ALIGN) uint8_t scratch[LANE_SCRATCH_SIZE];
+        struct {
+            struct weighted_scratch scratch;
+            struct affine_sum sums[WEIGHTED_BUCKETS];
+        } scalar; /* for sums of points that are no matter for lanes */
+    };
     blst_fp blinds[LANE_BLINDS];
 };
 
@@ -35,6 +40,11 @@ static CC_ERR draw_blinds(blst_fp *ret_blinds)
     return CC_OK;
 }
 
+static size_t keys_at_once(size_t left)
+{
+    return left < LANE_KEYS ? left : LANE_KEYS;
+}
+
 static CC_ERR sign_same(void *scratch,
                         const struct scalar_split *splits,
                         size_t n,
@@ -44,7 +54,7 @@ static CC_ERR sign_same(void *scratch,
     struct lane_work *work = scratch;
     batch_fault(BATCH_FAULT_TABLE, work->table, sizeof work->table);
     for (size_t done = 0; done < n;) {
-        const size_t keys = n - done < LANE_KEYS ? n - done : LANE_KEYS;
+        const size_t keys = keys_at_once(n - done);
         CC_TRY(draw_blinds(work->blinds));
         const uint64_t flag = lane_native.sign_same(
             table_of(work), splits + done, keys, work->blinds, scratch_of(work), ret_points + done);
@@ -55,6 +65,27 @@ static CC_ERR sign_same(void *scratch,
     return CC_OK;
 }
 
+static CC_ERR sign_different(void *scratch,
+                             const struct scalar_split *splits,
+                             const struct bls_hash *const *hashes,
+                             size_t n,
+                             blst_p2_affine *ret_points,
+                             uint64_t *ret_flags)
+{
+    struct lane_work *work = scratch;
+    for (size_t done = 0; done < n;) {
+        const size_t keys = keys_at_once(n - done);
+        CC_TRY(draw_blinds(work->blinds));
+        const uint64_t flag = lane_native.sign_each(
+            hashes + done, splits + done, keys, work->blinds, scratch_of(work), ret_points + done);
+        for (size_t i = 0; i < keys; i++)
+            ret_flags[done + i] = flag;
+        done += keys;
+    }
+    return CC_OK;
+}
+
+/* Equal or opposite points, as one key twice or k and r-k make them, are left to the scalar sum. */
 static void sum_points(void *scratch,
                        const blst_p2_affine *points,
                        const uint64_t *weights,
@@ -62,16 +93,20 @@ static void sum_points(void *scratch,
                        blst_p2 *ret_sum)
 {
     struct lane_work *work = scratch;
-    weighted_sum(points, weights, n, &work->sum, ret_sum);
+    if (!lane_native.weighted_sum(points, weights, n, scratch_of(work), ret_sum))
+        return;
+    weighted_sum(points, weights, n, &work->scalar.scratch, work->scalar.sums, ret_sum);
 }
 
 const struct batch_kernel lane_kernel = {
     .name = "ifma",
     .engine = BATCH_IFMA,
-    .same_root_min = 7,
+    .same_root_min = 5,
+    .different_roots_min = 5,
     .scratch_size = sizeof(struct lane_work),
     .supported = lane_supported,
     .prepare = prepare,
     .sign_same = sign_same,
+    .sign_different = sign_different,
     .weighted_sum = sum_points,
 };

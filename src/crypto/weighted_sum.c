@@ -4,10 +4,12 @@
 
 #include "crypto/random.h"
 
-/* The small primes of the order of E'(Fp2): 13^2 * 23^2 * 2713 * 11953 * 262069 * a prime of 448 bits * r. */
+/* The small primes of the order of E'(Fp2): 13^2 * 23^2 * 2713 * 11953 * 262069 * a prime of 448 bits * r. And odd, which the
+ * lanes want.
+ */
 static bool is_weight(uint64_t w)
 {
-    return w % 13 && w % 23 && w % 2713 && w % 11953 && w % 262069;
+    return w % 2 && w % 13 && w % 23 && w % 2713 && w % 11953 && w % 262069;
 }
 
 CC_ERR weights_draw(uint64_t *ret_weights, size_t n)

@@ -2,7 +2,7 @@
  *
  * WHAT      Draws weights, and adds weight times point over a batch: buckets by digit, whose additions are independent
  *           and share inversions (crypto/affine.h).
- * PROMISE   Any points of the curve, equal and opposite ones too. A weight has 64 random bits and has no factor in
+ * PROMISE   Any points of the curve, equal and opposite ones too. A weight is odd, has 63 random bits and no factor in
  *           common with the small primes of the curve's order: times a weight, no point but infinity is infinity.
  *           Not constant-time: the points are about to be public, and weights are drawn after the points are made, so
  *           that it helps nobody to learn them.

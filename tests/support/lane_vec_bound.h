@@ -80,9 +80,11 @@ static inline lane_v v_carry(lane_v a)
     return bound(a.low >> 52, a.high >> 52);
 }
 
+/* Of an unsigned number. */
 static inline lane_v v_shift_right(lane_v a, unsigned bits)
 {
-    return bound(a.low >> bits, a.high >> bits);
+    lane_bound_faults += a.low < 0;
+    return (lane_v){a.low >> bits, a.high >> bits};
 }
 
 static inline lane_v v_mul_low(lane_v acc, lane_v a, lane_v b)

@@ -6,6 +6,7 @@
 
 #include "crypto/lane.h"
 #include "crypto/random.h"
+#include "crypto/weighted_sum.h"
 #include "support/batch_rig.h"
 #include "support/test.h"
 
@@ -196,6 +197,101 @@ static void test_random_pairs_against_blst(void **state)
     }
 }
 
+/* Each key with its own root: edges and random keys, batches of every size, the same key and root twice. */
+static void check_each(const struct lane_ops *ops, size_t n, uint64_t seed)
+{
+    static struct bls_hash hashes[LANE_KEYS];
+    const struct bls_hash *list[LANE_KEYS];
+    struct row *row = row_new(ops, 1);
+    for (size_t i = 0; i < n; i++) {
+        const size_t twin = i % 16 == 15 ? i - 8 : i;
+        const uint8_t small[BLS_SECRET_SIZE] = {[31] = (uint8_t)(1 + twin)};
+        uint8_t bytes[BLS_SECRET_SIZE];
+        rig_scalar(seed + twin, bytes);
+        assert_int_equal(bls_secret_parse(twin % 3 ? bytes : small, &row->secrets[i]).code, 0);
+        scalar_split(&row->secrets[i], &row->splits[i]);
+        bls_hash((const uint8_t[BLS_ROOT_SIZE]){(uint8_t)twin, (uint8_t)seed}, &hashes[i]);
+        list[i] = &hashes[i];
+    }
+    assert_true(ops->sign_each(list, row->splits, n, row->blinds, row->scratch, row->points) == 0);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t want[BLS_SIGNATURE_SIZE];
+        uint8_t got[BLS_SIGNATURE_SIZE];
+        bls_sign(&row->secrets[i], &hashes[i], want);
+        blst_p2_affine_compress(got, &row->points[i]);
+        assert_memory_equal(got, want, sizeof want);
+    }
+    row_free(row);
+}
+
+static void test_C04_different_roots_against_blst(void **state)
+{
+    (void)state;
+    check_each(&lane_plain, 9, 1);
+    skip_without_lanes();
+    for (size_t n = 1; n <= LANE_KEYS; n += getenv("CC_FULL") ? 1 : 9)
+        check_each(&lane_native, n, n);
+    check_each(&lane_native, LANE_KEYS, 77);
+}
+
+static void check_weighted(const struct lane_ops *ops, const blst_p2_affine *points, size_t n)
+{
+    static uint64_t weights[LANE_SUM_MAX];
+    struct lane_scratch *scratch = aligned(LANE_SCRATCH_SIZE);
+    blst_p2 want = {0};
+    blst_p2 got;
+    assert_int_equal(weights_draw(weights, n).code, 0);
+    weights[0] = UINT64_MAX;
+    weights[n / 2] = 1;
+    for (size_t i = 0; i < n; i++) {
+        blst_p2 term;
+        blst_p2_from_affine(&term, &points[i]);
+        blst_p2_mult(&term, &term, (const uint8_t *)&weights[i], 64);
+        blst_p2_add_or_double(&want, &want, &term);
+    }
+    assert_true(ops->weighted_sum(points, weights, n, scratch, &got) == 0);
+    assert_true(blst_p2_is_equal(&got, &want));
+    free(scratch);
+}
+
+static void test_weighted_sums_against_blst(void **state)
+{
+    (void)state;
+    static blst_p2_affine points[LANE_SUM_MAX];
+    for (size_t i = 0; i < LANE_SUM_MAX; i++) {
+        struct bls_hash hash;
+        bls_hash((const uint8_t[BLS_ROOT_SIZE]){(uint8_t)i, 9}, &hash);
+        blst_p2_to_affine(&points[i], hash_point(&hash));
+    }
+    check_weighted(&lane_plain, points, 35);
+    skip_without_lanes();
+    for (size_t n = 1; n <= LANE_SUM_MAX; n += n < 34 ? 1 : 37)
+        check_weighted(&lane_native, points, n);
+    check_weighted(&lane_native, points, LANE_SUM_MAX);
+}
+
+/* One key twice, or k and r - k, in lanes that are paired. */
+static void test_weighted_sums_flag_what_they_cannot_add(void **state)
+{
+    (void)state;
+    const struct lane_ops *ops = lane_supported() ? &lane_native : &lane_plain;
+    struct lane_scratch *scratch = aligned(LANE_SCRATCH_SIZE);
+    blst_p2_affine points[16];
+    uint64_t weights[16];
+    blst_p2 sum;
+    for (size_t i = 0; i < ARRAY_LEN(points); i++) {
+        struct bls_hash hash;
+        bls_hash((const uint8_t[BLS_ROOT_SIZE]){(uint8_t)i, 9}, &hash);
+        blst_p2_to_affine(&points[i], hash_point(&hash));
+        weights[i] = 2 * i + 1;
+    }
+    points[11] = points[3];
+    assert_true(ops->weighted_sum(points, weights, ARRAY_LEN(points), scratch, &sum) != 0);
+    blst_fp2_cneg(&points[11].y, &points[11].y, true);
+    assert_true(ops->weighted_sum(points, weights, ARRAY_LEN(points), scratch, &sum) != 0);
+    free(scratch);
+}
+
 /* The plain form is right, and the native one gives the same bytes, table and points. */
 static void test_plain_and_native_agree(void **state)
 {
@@ -241,15 +337,30 @@ static void test_C05_T22_exceptional_additions_are_flagged(void **state)
     }
 }
 
+static bool is_zero(const struct lane_scratch *scratch)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)scratch;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < LANE_SCRATCH_SIZE / sizeof *words; i++)
+        bits |= words[i];
+    return bits == 0;
+}
+
 /* Nothing of a signature stays in the scratch. */
 static void test_scratch_is_wiped(void **state)
 {
     (void)state;
     struct row *row = row_new(lane_supported() ? &lane_native : &lane_plain, 7);
+    memset(row->scratch, 0, LANE_SCRATCH_SIZE);
     row_add_random(row, 1);
     row_end(row);
-    for (size_t i = 0; i < LANE_SCRATCH_SIZE / sizeof(uint64_t); i++)
-        assert_true(((const uint64_t *)(const void *)row->scratch)[i] == 0);
+    assert_true(is_zero(row->scratch));
+    row_add_random(row, 1);
+    const struct bls_hash *hashes[] = {&row->hash};
+    scalar_split(&row->secrets[0], &row->splits[0]);
+    assert_true(
+        row->ops->sign_each(hashes, row->splits, 1, row->blinds, row->scratch, row->points) == 0);
+    assert_true(is_zero(row->scratch));
     row_free(row);
 }
 
@@ -259,6 +370,9 @@ int main(void)
         cmocka_unit_test(test_C04_T23_small_scalars_and_their_opposites),
         cmocka_unit_test(test_C04_T23_edges_of_parts_and_digits),
         cmocka_unit_test(test_random_pairs_against_blst),
+        cmocka_unit_test(test_C04_different_roots_against_blst),
+        cmocka_unit_test(test_weighted_sums_against_blst),
+        cmocka_unit_test(test_weighted_sums_flag_what_they_cannot_add),
         cmocka_unit_test(test_plain_and_native_agree),
         cmocka_unit_test(test_C05_T22_exceptional_additions_are_flagged),
         cmocka_unit_test(test_scratch_is_wiped),

@@ -41,6 +41,30 @@ static void test_same_root_stays_in_bounds(void **state)
     assert_int_equal(lane_bound_faults, 0);
 }
 
+static void test_different_roots_stay_in_bounds(void **state)
+{
+    (void)state;
+    static const struct scalar_split splits[LANE_KEYS];
+    static blst_p2_affine points[LANE_KEYS];
+    const struct bls_hash *hashes[LANE_KEYS];
+    for (size_t i = 0; i < LANE_KEYS; i++)
+        hashes[i] = &hash;
+    lane_bound.sign_each(hashes, splits, LANE_KEYS, blinds, &scratch, points);
+    assert_int_equal(lane_bound_faults, 0);
+}
+
+static void test_weighted_sums_stay_in_bounds(void **state)
+{
+    (void)state;
+    static blst_p2_affine points[LANE_SUM_MAX];
+    static uint64_t weights[LANE_SUM_MAX];
+    blst_p2 sum;
+    for (size_t i = 0; i < LANE_SUM_MAX; i++)
+        blst_p2_to_affine(&points[i], hash_point(&hash));
+    lane_bound.weighted_sum(points, weights, LANE_SUM_MAX, &scratch, &sum);
+    assert_int_equal(lane_bound_faults, 0);
+}
+
 /* The method can fail: with factors as large as a limb allows, and with a difference that may be negative. */
 static void test_bounds_that_do_not_hold_are_noticed(void **state)
 {
@@ -68,6 +92,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_stays_in_bounds),
         cmocka_unit_test(test_same_root_stays_in_bounds),
+        cmocka_unit_test(test_different_roots_stay_in_bounds),
+        cmocka_unit_test(test_weighted_sums_stay_in_bounds),
         cmocka_unit_test(test_bounds_that_do_not_hold_are_noticed),
     };
     return cmocka_run_group_tests(tests, build, NULL);

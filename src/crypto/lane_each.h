@@ -1,0 +1,222 @@
+/* crypto/lane_each.h - many keys, each with a root of its own.
+ *
+ * WHAT      Eight keys in the lanes, eight such groups at a time. Each lane has a table of 1 to 16 times its own point; a
+ *           window's four digits, those of the scalar's parts, are added up in affine coordinates with one inversion for
+ *           several windows of all groups, and only their sum goes into the chain of doublings.
+ * PROMISE   Constant time in the scalars: all entries are read for each digit. No scalar in 1..r-1 meets an exceptional
+ *           addition. In a window: digits of at most 16 make no relation between powers of Z. In the chain: let
+ *           a + w = k be the parts' values so far, w the window's digits. That 32 times the last sum equals w says that
+ *           k - 2 w is in the lattice of relations (Z, -1, 0, 0), (0, Z, -1, 0), (0, 0, Z, -1), (1, 0, -1, Z), whose
+ *           vectors have a part of at least Z - 1 in size; above the lowest window k is too small. In the lowest it needs
+ *           a part k = Z + 2 w with k = w and Z = 0 modulo 32, so w = 0 and k = Z, but parts are below Z. That it is
+ *           opposite says that k is zero.
+ * THREADS   Any: all state is the caller's.   OWNERSHIP Borrows.
+ * ERRORS    A flag.
+ * SECRETS   Parts and sums, in the scratch and on the stack; lane_code.h wipes.
+ */
+#ifndef CRYPTO_LANE_EACH_H
+#define CRYPTO_LANE_EACH_H
+
+#include "crypto/lane_digit.h"
+
+enum {
+    EACH_WINDOW = 5,
+    EACH_DIGITS = 13, /* 64 bits and a carry */
+    EACH_ENTRIES = 16,
+    EACH_DOUBLES = 5, /* 1, 2, 4, 8, 16 times */
+    EACH_AT_ONCE = 4, /* windows */
+    EACH_SUMS = 2 * EACH_AT_ONCE * GROUPS
+};
+
+struct each_scratch {
+    struct lane_affine entry[GROUPS][EACH_ENTRIES]; /* i + 1 times the point */
+    struct lane_jacobian acc[GROUPS];
+    lane_m acc_is_zero[GROUPS];
+    lane_v parts[GROUPS][SPLIT_PARTS];
+    union {
+        struct {
+            struct lane_jacobian doubles[EACH_DOUBLES * GROUPS];
+            struct fp2 products[EACH_DOUBLES * GROUPS];
+        };
+        struct lane_sum sums[EACH_SUMS];
+    };
+    blst_p2_affine points[LANE_KEYS];
+};
+
+/* 1, 2, 4, 8, 16 times each point of a group. */
+LANE_CALL void each_double(struct lane_jacobian doubles[static EACH_DOUBLES],
+                           const struct bls_hash *const *hashes,
+                           size_t n)
+{
+    blst_p2 points[LANES];
+    struct lane_jacobian p;
+    const size_t stride = sizeof(blst_p2) / sizeof(uint64_t);
+    for (size_t lane = 0; lane < LANES; lane++)
+        points[lane] = *hash_point(hashes[lane < n ? lane : 0]);
+    fp2_from_blst(&p.x, &points->x, stride);
+    fp2_from_blst(&p.y, &points->y, stride);
+    fp2_from_blst(&p.z, &points->z, stride);
+    doubles[0] = p;
+    for (size_t i = 1; i < EACH_DOUBLES; i++) {
+        jacobian_double(&p);
+        doubles[i] = p;
+    }
+}
+
+/* From 1 to known - 1 times each point, and `known` times it, makes known + 1 to 2 known - 1 times it. */
+LANE_CALL uint64_t each_extend(struct each_scratch *scratch, size_t known, size_t groups)
+{
+    const size_t more = known - 1;
+    for (size_t group = 0; group < groups; group++) {
+        for (size_t i = 0; i < more; i++) {
+            struct lane_sum *sum = &scratch->sums[group * more + i];
+            sum->acc = scratch->entry[group][i];
+            sum->add = scratch->entry[group][known - 1];
+            sum->acc_is_zero = 0;
+            sum->add_is_zero = 0;
+        }
+    }
+    const uint64_t flag = sum_batch(scratch->sums, groups * more, &unblinded);
+    for (size_t group = 0; group < groups; group++)
+        for (size_t i = 0; i < more; i++)
+            scratch->entry[group][known + i] = scratch->sums[group * more + i].acc;
+    return flag;
+}
+
+LANE_CALL uint64_t each_tables(struct each_scratch *scratch,
+                               const struct bls_hash *const *hashes,
+                               size_t n,
+                               size_t groups)
+{
+    struct lane_jacobian *doubles = scratch->doubles;
+    for (size_t group = 0; group < groups; group++)
+        each_double(&doubles[group * EACH_DOUBLES], hashes + group * LANES, n - group * LANES);
+    uint64_t flag = to_affine(doubles, scratch->products, groups * EACH_DOUBLES, &unblinded);
+    for (size_t group = 0; group < groups; group++) {
+        for (size_t i = 0; i < EACH_DOUBLES; i++) {
+            const struct lane_jacobian *from = &doubles[group * EACH_DOUBLES + i];
+            scratch->entry[group][(1U << i) - 1] = (struct lane_affine){.x = from->x, .y = from->y};
+        }
+    }
+    for (size_t known = 2; known < EACH_ENTRIES; known *= 2)
+        flag |= each_extend(scratch, known, groups);
+    return flag;
+}
+
+LANE_INLINE void fp_scan(struct fp *ret,
+                         const struct lane_affine entry[static EACH_ENTRIES],
+                         size_t offset,
+                         lane_v index)
+{
+    const lane_v *limbs = (const lane_v *)entry + offset;
+    LANE_UNROLL
+    for (size_t i = 0; i < FP_LIMBS; i++)
+        ret->limb[i] = limbs[i];
+    for (size_t e = 1; e < EACH_ENTRIES; e++) {
+        const lane_m here = v_equal(index, v_set1(e));
+        LANE_UNROLL
+        for (size_t i = 0; i < FP_LIMBS; i++)
+            ret->limb[i] = v_blend(here, ret->limb[i], limbs[e * COORDINATE_LIMBS + i]);
+    }
+}
+
+/* Each lane's own entry for its digit; returns where there is nothing to add. */
+LANE_CALL lane_m each_choose(struct lane_affine *ret,
+                             const struct lane_affine entry[static EACH_ENTRIES],
+                             lane_v part,
+                             unsigned j)
+{
+    const struct lane_digit digit = digit_of(part, j, EACH_WINDOW);
+    struct fp2 minus_y;
+    fp_scan(&ret->x.re, entry, 0, digit.index);
+    fp_scan(&ret->x.im, entry, FP_LIMBS, digit.index);
+    fp_scan(&ret->y.re, entry, 2 * FP_LIMBS, digit.index);
+    fp_scan(&ret->y.im, entry, 3 * FP_LIMBS, digit.index);
+    fp2_negate(&minus_y, &ret->y, 2);
+    fp2_blend(&ret->y, digit.is_negative, &ret->y, &minus_y);
+    return digit.is_zero;
+}
+
+/* Sets up d0 + Z d1 (even = 0) or d2 + Z d3 (even = 2) of a window. */
+LANE_CALL void each_pair(
+    struct lane_sum *sum, const struct each_scratch *scratch, size_t group, unsigned j, size_t even)
+{
+    struct lane_affine next;
+    const struct lane_affine *entry = scratch->entry[group];
+    const lane_v *parts = scratch->parts[group];
+    sum->acc_is_zero = each_choose(&sum->acc, entry, parts[even], j);
+    fp2_shrink(&sum->acc.y);
+    sum->add_is_zero = each_choose(&next, entry, parts[even + 1], j);
+    affine_mul_z(&sum->add, &next);
+}
+
+/* The sums of windows j, j + 1 ... of all groups: window by window. */
+LANE_CALL uint64_t each_windows(
+    struct each_scratch *scratch, unsigned j, unsigned count, size_t groups, const blst_fp *blinds)
+{
+    const size_t n = count * groups;
+    for (unsigned w = 0; w < count; w++) {
+        for (size_t group = 0; group < groups; group++) {
+            struct lane_sum *sum = &scratch->sums[w * groups + group];
+            each_pair(sum, scratch, group, j + w, 0);
+            each_pair(sum + n, scratch, group, j + w, 2);
+        }
+    }
+    const uint64_t flag = sum_batch(scratch->sums, 2 * n, &blinds[0]);
+    return flag | sum_fold(scratch->sums, n, affine_mul_z2, &blinds[1]);
+}
+
+/* acc := 32 acc + window, from infinity too. */
+LANE_CALL void
+each_step(struct lane_jacobian *acc, lane_m *acc_is_zero, const struct lane_sum *window)
+{
+    struct fp2 one;
+    fp2_set_one(&one);
+    for (size_t i = 0; i < EACH_WINDOW; i++)
+        jacobian_double(acc);
+    jacobian_add(acc, &window->acc, window->acc_is_zero);
+    fp2_blend(&acc->x, *acc_is_zero, &acc->x, &window->acc.x);
+    fp2_blend(&acc->y, *acc_is_zero, &acc->y, &window->acc.y);
+    fp2_blend(&acc->z, *acc_is_zero, &acc->z, &one);
+    *acc_is_zero &= window->acc_is_zero;
+}
+
+/* Where acc has met an exceptional addition, its z is zero: that makes the last inversion's product zero. */
+LANE_CALL uint64_t each_finish(struct each_scratch *scratch, size_t groups, const blst_fp *blind)
+{
+    struct fp2 one;
+    fp2_set_one(&one);
+    for (size_t group = 0; group < groups; group++)
+        fp2_blend(&scratch->acc[group].z, scratch->acc_is_zero[group], &scratch->acc[group].z,
+                  &one);
+    const uint64_t flag = to_affine(scratch->acc, scratch->products, groups, blind);
+    for (size_t group = 0; group < groups; group++) {
+        const struct lane_affine point = {.x = scratch->acc[group].x, .y = scratch->acc[group].y};
+        affine_to_blst(&scratch->points[group * LANES], &point);
+    }
+    return flag;
+}
+
+LANE_CALL uint64_t each_points(struct each_scratch *scratch, size_t groups, const blst_fp *blinds)
+{
+    uint64_t flag = 0;
+    for (size_t group = 0; group < groups; group++) {
+        fp2_set_one(&scratch->acc[group].x);
+        fp2_set_one(&scratch->acc[group].y);
+        fp2_set_one(&scratch->acc[group].z);
+        scratch->acc_is_zero[group] = UINT8_MAX;
+    }
+    for (unsigned left = EACH_DIGITS; left > 0;) {
+        const unsigned count = left < EACH_AT_ONCE ? left : EACH_AT_ONCE;
+        left -= count;
+        flag |= each_windows(scratch, left, count, groups, blinds);
+        blinds += 2;
+        for (unsigned w = count; w-- > 0;)
+            for (size_t group = 0; group < groups; group++)
+                each_step(&scratch->acc[group], &scratch->acc_is_zero[group],
+                          &scratch->sums[w * groups + group]);
+    }
+    return flag | each_finish(scratch, groups, blinds);
+}
+
+#endif

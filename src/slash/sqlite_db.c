@@ -244,7 +244,7 @@ void sqlite_bind_u64(sqlite3_stmt *s, int at, uint64_t value)
 
 void sqlite_bind_bytes(sqlite3_stmt *s, int at, const void *bytes, size_t len)
 {
-    remember(sqlite3_bind_blob(s, at, bytes, (int)len, SQLITE_TRANSIENT));
+    remember(sqlite3_bind_blob(s, at, bytes, (int)len, SQLITE_STATIC));
 }
 
 void sqlite_bind_root(sqlite3_stmt *s, int at, bool has_root, const struct signing_root *root)

@@ -58,7 +58,9 @@ CC_ERR sqlite_db_begin(struct sqlite_db *db);
 /* Commits when `err` is CC_OK, else rolls back; returns `err` or what went wrong. */
 CC_ERR sqlite_db_end(struct sqlite_db *db, cc_err err);
 
-/* Bindings only fail without memory, and then the step fails as well: so these return nothing... */
+/* Bindings only fail without memory, and then the step fails as well: so these return nothing. What they point at is
+ * borrowed until the statement has run...
+ */
 void sqlite_bind_row(sqlite3_stmt *s, int at, int64_t row);
 void sqlite_bind_u64(sqlite3_stmt *s, int at, uint64_t value);
 void sqlite_bind_bytes(sqlite3_stmt *s, int at, const void *bytes, size_t len);

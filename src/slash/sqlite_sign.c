@@ -103,9 +103,9 @@ static cc_err judge_batch(struct sqlite_history *h,
             ret_verdicts[i] = (struct slash_verdict){.rule = SLASH_UNREGISTERED};
             continue;
         }
-        bool complete = key->low.has_slot && key->low.has_epochs;
+        const struct slash_watermark low = key->low;
         CC_TRY(judge(h, key, &claims[i], &ret_verdicts[i]));
-        if (!complete && ret_verdicts[i].rule == SLASH_SAFE)
+        if (low.has_slot != key->low.has_slot || low.has_epochs != key->low.has_epochs)
             lows->keys[lows->count++] = (size_t)(key - h->index.keys);
     }
     return CC_OK;

@@ -85,6 +85,25 @@ def test_the_port_is_honest_while_keystores_are_decrypted(make_daemon):
     assert daemon.sign(interop.PUBKEYS[slow[-1]], vote)[0] == 200
 
 
+def test_health_waits_for_the_first_load_but_not_for_that_of_a_core_that_follows(make_daemon):
+    daemon = make_daemon(keys=interop.SECRETS[:1])
+    # Without its public key it has to be decrypted at every load, a second or more.
+    keystores.write(daemon.keys_dir, "slow", secret(1), None, "p", cost=1 << 23)
+    daemon.init()
+    daemon.start(ready=False)
+    vote = messages.attestation(1, 2)
+    wait_for("the raw key", lambda: daemon.sign(interop.PUBKEYS[0], vote)[0] == 200)
+    assert daemon.status_of("/healthcheck") == 503
+    assert daemon.status_of("/readyz") == 503  # so the load had not ended
+    daemon.wait_ready(120)
+    assert daemon.status_of("/healthcheck") == 200
+    daemon.kill_room("core")  # the vault has both keys still
+    wait_for("/healthcheck 200", lambda: daemon.status_of("/healthcheck") == 200)
+    assert daemon.status_of("/readyz") == 503
+    assert daemon.sign(interop.PUBKEYS[1], vote)[0] == 200
+    daemon.wait_ready(120)
+
+
 def library_rate(cost, rounds):
     """Derivations per second of libscrypt alone, with one thread on each processor, as willing to yield as the vault's, and
     the processor time of one."""

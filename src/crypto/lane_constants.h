@@ -17,6 +17,11 @@
 static const uint64_t lane_prime[8] = {0xeffffffffaaab, 0xfeb153ffffb9f, 0x6b0f6241eabff,
                                        0x12bf6730d2a0f, 0x764774b84f385, 0x1ba7b6434bacd,
                                        0x1ea397fe69a4b, 0x1a011};
+/* (LANE_PRIME_INVERSE * p + 1) / 2^52, a fourth of p */
+static const uint64_t lane_prime_step[8] = {0x4be07d2027cb,  0xd7786e39002d4, 0xf51047083c4dd,
+                                            0x96079a7670223, 0x4ca513044b79,  0x6615d3780ea11,
+                                            0xf9a5623d6a279, 0x6803};
+
 /* 1, as R */
 static const uint64_t lane_one[8] = {0x6480ea8e9b9af, 0x65766c8fe444f, 0x8b540fea96f7d,
                                      0x3b2ee82efd422, 0xa6723e5f0ade5, 0xff6eb6fdd4230,

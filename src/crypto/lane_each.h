@@ -58,7 +58,7 @@ LANE_CALL void each_double(struct lane_jacobian doubles[static EACH_DOUBLES],
     fp2_from_blst(&p.z, &points->z, stride);
     doubles[0] = p;
     for (size_t i = 1; i < EACH_DOUBLES; i++) {
-        jacobian_double(&p);
+        jacobian_double(&p, 1);
         doubles[i] = p;
     }
 }
@@ -132,7 +132,7 @@ LANE_CALL lane_m each_choose(struct lane_affine *ret,
     fp_scan(&ret->x.im, entry, FP_LIMBS, digit.index);
     fp_scan(&ret->y.re, entry, 2 * FP_LIMBS, digit.index);
     fp_scan(&ret->y.im, entry, 3 * FP_LIMBS, digit.index);
-    fp2_negate(&minus_y, &ret->y, 2);
+    fp2_negate(&minus_y, &ret->y, 4);
     fp2_blend(&ret->y, digit.is_negative, &ret->y, &minus_y);
     return digit.is_zero;
 }
@@ -145,7 +145,6 @@ LANE_CALL void each_pair(
     const struct lane_affine *entry = scratch->entry[group];
     const lane_v *parts = scratch->parts[group];
     sum->acc_is_zero = each_choose(&sum->acc, entry, parts[even], j);
-    fp2_shrink(&sum->acc.y);
     sum->add_is_zero = each_choose(&next, entry, parts[even + 1], j);
     affine_mul_z(&sum->add, &next);
 }
@@ -155,8 +154,9 @@ LANE_CALL uint64_t each_windows(
     struct each_scratch *scratch, unsigned j, unsigned count, size_t groups, const blst_fp *blinds)
 {
     const size_t n = count * groups;
-    for (unsigned w = 0; w < count; w++) {
-        for (size_t group = 0; group < groups; group++) {
+    /* A group's table stays near while its digits are looked up. */
+    for (size_t group = 0; group < groups; group++) {
+        for (unsigned w = 0; w < count; w++) {
             struct lane_sum *sum = &scratch->sums[w * groups + group];
             each_pair(sum, scratch, group, j + w, 0);
             each_pair(sum + n, scratch, group, j + w, 2);
@@ -166,19 +166,27 @@ LANE_CALL uint64_t each_windows(
     return flag | sum_fold(scratch->sums, n, affine_mul_z2, &blinds[1]);
 }
 
-/* acc := 32 acc + window, from infinity too. */
+/* acc := 32 acc + window, from infinity too, for `n` groups, at most ABREAST. */
 LANE_CALL void
-each_step(struct lane_jacobian *acc, lane_m *acc_is_zero, const struct lane_sum *window)
+each_step(struct lane_jacobian *acc, lane_m *acc_is_zero, const struct lane_sum *windows, size_t n)
 {
     struct fp2 one;
+    const struct lane_affine *add[ABREAST];
+    lane_m add_is_zero[ABREAST];
     fp2_set_one(&one);
+    for (size_t i = 0; i < n; i++) {
+        add[i] = &windows[i].acc;
+        add_is_zero[i] = windows[i].acc_is_zero;
+    }
     for (size_t i = 0; i < EACH_WINDOW; i++)
-        jacobian_double(acc);
-    jacobian_add(acc, &window->acc, window->acc_is_zero);
-    fp2_blend(&acc->x, *acc_is_zero, &acc->x, &window->acc.x);
-    fp2_blend(&acc->y, *acc_is_zero, &acc->y, &window->acc.y);
-    fp2_blend(&acc->z, *acc_is_zero, &acc->z, &one);
-    *acc_is_zero &= window->acc_is_zero;
+        jacobian_double(acc, n);
+    jacobian_add(acc, add, add_is_zero, n);
+    for (size_t i = 0; i < n; i++) {
+        fp2_blend(&acc[i].x, acc_is_zero[i], &acc[i].x, &add[i]->x);
+        fp2_blend(&acc[i].y, acc_is_zero[i], &acc[i].y, &add[i]->y);
+        fp2_blend(&acc[i].z, acc_is_zero[i], &acc[i].z, &one);
+        acc_is_zero[i] &= add_is_zero[i];
+    }
 }
 
 /* Where acc has met an exceptional addition, its z is zero: that makes the last inversion's product zero. */
@@ -211,10 +219,11 @@ LANE_CALL uint64_t each_points(struct each_scratch *scratch, size_t groups, cons
         left -= count;
         flag |= each_windows(scratch, left, count, groups, blinds);
         blinds += 2;
-        for (unsigned w = count; w-- > 0;)
-            for (size_t group = 0; group < groups; group++)
+        for (size_t group = 0; group < groups; group += ABREAST)
+            for (unsigned w = count; w-- > 0;)
                 each_step(&scratch->acc[group], &scratch->acc_is_zero[group],
-                          &scratch->sums[w * groups + group]);
+                          &scratch->sums[w * groups + group],
+                          groups - group < ABREAST ? groups - group : ABREAST);
     }
     return flag | each_finish(scratch, groups, blinds);
 }

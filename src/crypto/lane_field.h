@@ -2,7 +2,7 @@
  *
  * WHAT      Fp in Montgomery form with R = 2^416, in eight limbs of 52 bits, and Fp2 = Fp[i]/(i^2 + 1) on top of it.
  *           Written over the lane type that is included before.
- * PROMISE   Branch-free. Bounds, in multiples of p: a product is below 2.1, whatever its factors, as long as theirs
+ * PROMISE   Branch-free. Bounds, in multiples of p: a product is below 2.4, whatever its factors, as long as theirs
  *           multiply to less than 2^30; subtraction says what it takes. Limbs 0 to 6 are below 2^52 after every
  *           function, limb 7 is not negative. tests/unit/crypto/test_lane_bounds.c runs this source over intervals
  *           instead of numbers, which proves that no input of any kernel leaves these bounds.
@@ -50,20 +50,32 @@ LANE_INLINE void fp_carry(struct fp *a)
     a->limb[FP_LIMBS - 1] = v_add(a->limb[FP_LIMBS - 1], carry);
 }
 
-LANE_INLINE void fp_add(struct fp *ret, const struct fp *a, const struct fp *b)
+/* a + b, not carried: no factor yet. */
+LANE_INLINE void fp_add_raw(struct fp *ret, const struct fp *a, const struct fp *b)
 {
     LANE_UNROLL
     for (int i = 0; i < FP_LIMBS; i++)
         ret->limb[i] = v_add(a->limb[i], b->limb[i]);
-    fp_carry(ret);
 }
 
-/* a - b + multiple * p, for b below multiple * p. */
-LANE_INLINE void fp_sub(struct fp *ret, const struct fp *a, const struct fp *b, uint64_t multiple)
+/* a - b + multiple * p, for b below multiple * p; not carried. */
+LANE_INLINE void
+fp_sub_raw(struct fp *ret, const struct fp *a, const struct fp *b, uint64_t multiple)
 {
     LANE_UNROLL
     for (int i = 0; i < FP_LIMBS; i++)
         ret->limb[i] = v_add(v_sub(a->limb[i], b->limb[i]), v_set1(multiple * lane_prime[i]));
+}
+
+LANE_INLINE void fp_add(struct fp *ret, const struct fp *a, const struct fp *b)
+{
+    fp_add_raw(ret, a, b);
+    fp_carry(ret);
+}
+
+LANE_INLINE void fp_sub(struct fp *ret, const struct fp *a, const struct fp *b, uint64_t multiple)
+{
+    fp_sub_raw(ret, a, b, multiple);
     fp_carry(ret);
 }
 
@@ -105,10 +117,26 @@ LANE_INLINE void fp_wide_sub(struct fp_wide *a, const struct fp_wide *b)
         a->limb[i] = v_sub(a->limb[i], b->limb[i]);
 }
 
-/* One step of Montgomery's reduction: makes limb `i` a multiple of 2^52 and hands its carry on. */
+/* A step of Montgomery's reduction: adds a multiple of p that makes limb i a multiple of 2^52, and hands its carry on. Of
+ * LANE_PRIME_INVERSE * p, which is -1 modulo 2^52, the multiple is limb i itself, and needs no product to be found; the
+ * sum is (limb i) * (2^52 * lane_prime_step - 1). That is 52 bits longer than p, so the last step is done with p.
+ */
 LANE_INLINE void reduce_limb(struct fp_wide *t, int i)
 {
-    lane_v m = v_product_low(t->limb[i], v_set1(LANE_PRIME_INVERSE));
+    lane_v m = t->limb[i];
+    LANE_UNROLL
+    for (int j = 0; j < FP_LIMBS; j++)
+        t->limb[i + j + 1] = v_mul_low_of(t->limb[i + j + 1], m, v_set1(lane_prime_step[j]));
+    LANE_UNROLL
+    for (int j = 0; j < FP_LIMBS; j++)
+        t->limb[i + j + 2] = v_mul_high_of(t->limb[i + j + 2], m, v_set1(lane_prime_step[j]));
+    t->limb[i + 1] = v_add(t->limb[i + 1], v_carry(m));
+}
+
+LANE_INLINE void reduce_last(struct fp_wide *t)
+{
+    const int i = FP_LIMBS - 1;
+    lane_v m = v_mul_low_of(v_zero(), t->limb[i], v_set1(LANE_PRIME_INVERSE));
     LANE_UNROLL
     for (int j = 0; j < FP_LIMBS; j++)
         t->limb[i + j] = v_mul_low(t->limb[i + j], m, v_set1(lane_prime[j]));
@@ -131,12 +159,20 @@ LANE_INLINE void reduce_top(struct fp *ret, const struct fp_wide *t)
 LANE_INLINE void reduce_pair(struct fp2 *ret, struct fp_wide *re, struct fp_wide *im)
 {
     LANE_UNROLL
-    for (int i = 0; i < FP_LIMBS; i++) {
+    for (int i = 0; i < FP_LIMBS - 1; i++) {
         reduce_limb(re, i);
         reduce_limb(im, i);
     }
+    reduce_last(re);
+    reduce_last(im);
     reduce_top(&ret->re, re);
     reduce_top(&ret->im, im);
+}
+
+LANE_INLINE void fp2_add_raw(struct fp2 *ret, const struct fp2 *a, const struct fp2 *b)
+{
+    fp_add_raw(&ret->re, &a->re, &b->re);
+    fp_add_raw(&ret->im, &a->im, &b->im);
 }
 
 LANE_INLINE void fp2_add(struct fp2 *ret, const struct fp2 *a, const struct fp2 *b)
@@ -202,25 +238,51 @@ LANE_CALL void fp2_mul_sub(struct fp2 *ret,
     reduce_pair(ret, &re, &im);
 }
 
-/* (re + im)(re - im) and 2 re im, for a below 32 p. */
-LANE_CALL void fp2_square(struct fp2 *ret, const struct fp2 *a)
+/* (re + im)(re - im) and 2 re im, both times `times`, for a below 32 p. */
+LANE_INLINE void
+fp2_wide_square(struct fp_wide *re, struct fp_wide *im, const struct fp2 *a, int times)
 {
     struct fp sum, difference, twice;
-    struct fp_wide re, im;
-    fp_add(&sum, &a->re, &a->im);
+    fp_add_raw(&sum, &a->re, &a->im);
+    fp_add_raw(&twice, &a->re, &a->re);
+    if (times == 2) {
+        fp_add_raw(&sum, &sum, &sum);
+        fp_add_raw(&twice, &twice, &twice);
+    }
+    fp_carry(&sum);
+    fp_carry(&twice);
     fp_sub(&difference, &a->re, &a->im, 32);
-    fp_add(&twice, &a->re, &a->re);
-    fp_wide_mul(&re, &sum, &difference);
-    fp_wide_mul(&im, &twice, &a->im);
+    fp_wide_mul(re, &sum, &difference);
+    fp_wide_mul(im, &twice, &a->im);
+}
+
+LANE_CALL void fp2_square(struct fp2 *ret, const struct fp2 *a)
+{
+    struct fp_wide re, im;
+    fp2_wide_square(&re, &im, a, 1);
     reduce_pair(ret, &re, &im);
 }
 
-/* For a below 64 p: takes away as many p as limb 7 shows, and leaves less than 1.1 p. The quotient is limb 7 divided by
- * (limb 7 of p) + 1, rounded down, so it is never too large; what it is too small by is below 1 + 64 * (2 / limb 7 of p).
+/* a * b - 2 c^2, for c below 32 p. */
+LANE_CALL void
+fp2_mul_sub_square(struct fp2 *ret, const struct fp2 *a, const struct fp2 *b, const struct fp2 *c)
+{
+    struct fp_wide re, im, re2, im2;
+    fp2_wide_mul(&re, &im, a, b);
+    fp2_wide_square(&re2, &im2, c, 2);
+    fp_wide_sub(&re, &re2);
+    fp_wide_sub(&im, &im2);
+    reduce_pair(ret, &re, &im);
+}
+
+/* For a below 64 p, carried or not, with a top limb of at least 4: takes away as many p as limb 7 shows, and leaves less
+ * than 1.1 p. The quotient is (limb 7 - 4) / ((limb 7 of p) + 1), rounded down. That is never too large, since the sums of a
+ * few numbers that are yet to be carried take less than 4 from limb 7; what it is too small by is below
+ * 1 + (64 * 2 + 8) / (limb 7 of p).
  */
 LANE_INLINE void fp_shrink(struct fp *a)
 {
-    lane_v quotient = v_mul_high(v_zero(), a->limb[FP_LIMBS - 1],
+    lane_v quotient = v_mul_high(v_zero(), v_sub(a->limb[FP_LIMBS - 1], v_set1(4)),
                                  v_set1((UINT64_C(1) << 52) / (LANE_PRIME_TOP + 1)));
     lane_v low[FP_LIMBS];
     LANE_UNROLL
@@ -245,12 +307,6 @@ LANE_INLINE void fp_subtract_prime(struct fp *a)
         less.limb[i] = v_sub(a->limb[i], v_set1(lane_prime[i]));
     fp_carry(&less);
     fp_blend(a, v_negative(less.limb[FP_LIMBS - 1]), &less, a);
-}
-
-LANE_INLINE void fp2_shrink(struct fp2 *a)
-{
-    fp_shrink(&a->re);
-    fp_shrink(&a->im);
 }
 
 LANE_INLINE void fp2_set_one(struct fp2 *ret)

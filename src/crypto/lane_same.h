@@ -63,7 +63,7 @@ LANE_CALL void same_choose(struct lane_affine *ret,
     fp_choose(&ret->x.im, row + FP_LIMBS, digit->index);
     fp_choose(&ret->y.re, row + 2 * FP_LIMBS, digit->index);
     fp_choose(&ret->y.im, row + 3 * FP_LIMBS, digit->index);
-    fp2_negate(&minus_y, &ret->y, 2);
+    fp2_negate(&minus_y, &ret->y, 4);
     fp2_blend(&ret->y, digit->is_negative, &ret->y, &minus_y);
 }
 
@@ -96,7 +96,6 @@ LANE_CALL uint64_t same_points(const struct lane_table *table,
     same_window(scratch, table, 0, groups);
     for (size_t i = 0; i < SPLIT_PARTS * groups; i++) {
         sums[i].acc = sums[i].add;
-        fp2_shrink(&sums[i].acc.y);
         sums[i].acc_is_zero = sums[i].add_is_zero;
     }
     uint64_t flag = 0;
@@ -130,7 +129,7 @@ LANE_CALL void table_chain(struct lane_jacobian rows[static SAME_DIGITS * ROW_BA
     for (size_t j = 0; j < SAME_DIGITS; j++) {
         rows[j * ROW_BASES + ROW_ONES] = p;
         for (size_t i = 0; i < SAME_WINDOW; i++) {
-            jacobian_double(&p);
+            jacobian_double(&p, 1);
             if (i == 1)
                 rows[j * ROW_BASES + ROW_FOURS] = p;
         }

@@ -80,10 +80,15 @@ static inline lane_v v_mul_high(lane_v acc, lane_v a, lane_v b)
     return _mm512_madd52hi_epu64(acc, a, b);
 }
 
-/* The low 52 bits of a product of which a, too, counts with its low 52 bits alone. */
-static inline lane_v v_product_low(lane_v a, lane_v b)
+/* The same for any a, which counts with its low 52 bits alone. */
+static inline lane_v v_mul_low_of(lane_v acc, lane_v a, lane_v b)
 {
-    return _mm512_madd52lo_epu64(_mm512_setzero_si512(), a, b);
+    return _mm512_madd52lo_epu64(acc, a, b);
+}
+
+static inline lane_v v_mul_high_of(lane_v acc, lane_v a, lane_v b)
+{
+    return _mm512_madd52hi_epu64(acc, a, b);
 }
 
 static inline lane_m v_equal(lane_v a, lane_v b)

@@ -88,9 +88,14 @@ static inline lane_v v_mul_high(lane_v acc, lane_v a, lane_v b)
     LANE_MAP(acc.lane[i] + (uint64_t)(product52(a.lane[i], b.lane[i]) >> 52));
 }
 
-static inline lane_v v_product_low(lane_v a, lane_v b)
+static inline lane_v v_mul_low_of(lane_v acc, lane_v a, lane_v b)
 {
-    return v_mul_low(v_zero(), a, b);
+    return v_mul_low(acc, a, b);
+}
+
+static inline lane_v v_mul_high_of(lane_v acc, lane_v a, lane_v b)
+{
+    return v_mul_high(acc, a, b);
 }
 
 /* All ones where x is zero. */

@@ -63,8 +63,6 @@ LANE_CALL void quad_load(struct lane_affine *ret,
         absent |= (unsigned)!there << lane;
     }
     affine_from_blst(ret, points);
-    fp2_shrink(&ret->x);
-    fp2_shrink(&ret->y);
     quad->signs[at] = v_load(signs);
     quad->absent[at] = (lane_m)absent;
     wipe(signs, sizeof signs);
@@ -79,7 +77,7 @@ LANE_INLINE void sum_set(struct lane_sum *sum,
     sum->acc = *a;
     sum->add = *b;
     if (minus)
-        fp2_negate(&sum->add.y, &b->y, 2);
+        fp2_negate(&sum->add.y, &b->y, 5);
     sum->acc_is_zero = 0;
     sum->add_is_zero = b_is_zero;
 }
@@ -151,7 +149,7 @@ LANE_CALL void quad_choose(struct lane_affine *ret, const struct lane_quad *quad
         limbs[i] = v_blend(other_b, fours[0], fours[1]);
     }
     struct fp2 minus_y;
-    fp2_negate(&minus_y, &ret->y, 2);
+    fp2_negate(&minus_y, &ret->y, 6);
     fp2_blend(&ret->y, a, &minus_y, &ret->y);
 }
 
@@ -159,16 +157,17 @@ LANE_CALL void quad_choose(struct lane_affine *ret, const struct lane_quad *quad
 LANE_CALL void quads_sum(struct lane_jacobian *acc, const struct lane_quad *quads, size_t count)
 {
     struct lane_affine choice;
+    const struct lane_affine *const chosen = &choice;
     quad_choose(&choice, &quads[0], WEIGHT_BITS - 1);
     acc->x = choice.x;
     acc->y = choice.y;
     fp2_set_one(&acc->z);
     for (unsigned bit = WEIGHT_BITS; bit-- > 0;) {
         if (bit + 1 < WEIGHT_BITS)
-            jacobian_double(acc);
+            jacobian_double(acc, 1);
         for (size_t q = bit + 1 < WEIGHT_BITS ? 0 : 1; q < count; q++) {
             quad_choose(&choice, &quads[q], bit);
-            jacobian_add(acc, &choice, quads[q].absent[0]);
+            jacobian_add(acc, &chosen, &quads[q].absent[0], 1);
         }
     }
 }

@@ -102,11 +102,17 @@ static inline lane_v v_mul_high(lane_v acc, lane_v a, lane_v b)
     return bound(acc.low + (a.low * b.low >> 52), acc.high + (a.high * b.high >> 52));
 }
 
-static inline lane_v v_product_low(lane_v a, lane_v b)
+/* Of the low 52 bits of a. */
+static inline lane_v v_mul_low_of(lane_v acc, lane_v a, lane_v b)
 {
     (void)a;
-    check_operand(b);
-    return bound(0, BOUND_LIMB);
+    return v_mul_low(acc, (lane_v){0, BOUND_LIMB}, b);
+}
+
+static inline lane_v v_mul_high_of(lane_v acc, lane_v a, lane_v b)
+{
+    (void)a;
+    return v_mul_high(acc, (lane_v){0, BOUND_LIMB}, b);
 }
 
 static inline lane_m v_equal(lane_v a, lane_v b)

@@ -29,7 +29,7 @@ static void test_table_stays_in_bounds(void **state)
     assert_int_equal(lane_bound_faults, 0);
     for (size_t j = 0; j < SAME_DIGITS; j++)
         for (size_t v = 0; v < SAME_VECTORS; v++)
-            assert_true(table.entry[j][FP_LIMBS - 1][v].high < 2 * LANE_PRIME_TOP);
+            assert_true(table.entry[j][FP_LIMBS - 1][v].high < 4 * LANE_PRIME_TOP);
 }
 
 static void test_same_root_stays_in_bounds(void **state)

@@ -10,7 +10,7 @@
  * THREADS   One thread; waits only for its two doors.
  * OWNERSHIP Borrows the configuration and the doors.
  * ERRORS    DOOR_CLOSED, PROTOCOL, IO of a door; NO_MEMORY; MEMLOCK. Never for a key file.
- * SECRETS   One password and one raw key at a time, in locked memory; wiped as soon as they are sent.
+ * SECRETS   One password and one batch of raw keys at a time, in locked memory; wiped as soon as they are sent.
  */
 #ifndef KEYS_LOAD_H
 #define KEYS_LOAD_H

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum {
-    BUDGET_TOTAL = 16384,
+    BUDGET_TOTAL = 28672, /* with the next one what the core's table holds (core/pending.h) */
     BUDGET_BLOCKS = 4096,
     BUDGET_SHARE = 4,
     BUDGET_CLIENTS = 1024 /* two clients whose numbers end alike are taken for one */

@@ -104,7 +104,7 @@ static cc_err configure(struct sqlite_db *db)
         {"cell_size_check", "1", "1"},
         {"mmap_size", "0", "0"},
         {"temp_store", "2", "2"},
-        {"cache_size", "-16384", "-16384"},
+        {"cache_size", "-8192", "-8192"},
     };
     for (size_t i = 0; i < ARRAY_LEN(pragmas); i++)
         CC_TRY(set_pragma(db, pragmas[i].name, pragmas[i].value, pragmas[i].expected));

@@ -1,5 +1,7 @@
 #include "crypto/batch.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/span.h"
 
@@ -108,26 +110,53 @@ static bool admit(struct batch_item *item)
     return item->error == 0;
 }
 
-/* Puts the item at the end of its root's group; a new group's root is hashed. */
-static void join_group(struct batch_work *work, uint16_t item)
+/* The group of the item's root; a new one's root is hashed. */
+static uint16_t group_of(struct batch_work *work, uint16_t item)
 {
     const uint8_t *root = work->items[item].root;
     size_t g = 0;
     while (g < work->n_groups &&
            !equal(work->items[work->groups[g].first].root, root, BLS_ROOT_SIZE))
         g++;
-    struct batch_group *group = &work->groups[g];
-    work->done[item] = false;
-    work->next[item] = BATCH_NOBODY;
-    if (g < work->n_groups) {
-        work->next[group->last] = item;
-    } else {
+    if (g == work->n_groups) {
+        struct batch_group *group = &work->groups[work->n_groups++];
         struct batch_cells *counts = &work->signer->counts;
         const bool hit = hash_cache_get(work->signer->hashes, root, &group->hash);
         batch_count(hit ? &counts->hash_hits : &counts->hash_misses, 1);
         group->first = item;
-        work->n_groups++;
+        group->last = BATCH_NOBODY;
     }
+    return (uint16_t)g;
+}
+
+/* An earlier item with this one's key, by its slot, and root; BATCH_NOBODY when this is the first. */
+static uint16_t find_twin(struct batch_work *work, uint16_t item)
+{
+    const struct bls_secret *slot = work->items[item].secret;
+    size_t at = ((uintptr_t)slot / sizeof *slot + work->group[item]) % BATCH_PLACES;
+    for (; work->place[at]; at = (at + 1) % BATCH_PLACES) {
+        const uint16_t other = (uint16_t)(work->place[at] - 1);
+        if (work->items[other].secret == slot && work->group[other] == work->group[item])
+            return other;
+    }
+    work->place[at] = (uint16_t)(item + 1);
+    return BATCH_NOBODY;
+}
+
+/* Puts the item at the end of its root's group, unless an earlier one will have its signature: several clients may ask
+ * for one duty of one key.
+ */
+static void join_group(struct batch_work *work, uint16_t item)
+{
+    work->done[item] = false;
+    work->next[item] = BATCH_NOBODY;
+    work->group[item] = group_of(work, item);
+    work->twin[item] = find_twin(work, item);
+    if (work->twin[item] != BATCH_NOBODY)
+        return;
+    struct batch_group *group = &work->groups[work->group[item]];
+    if (group->last != BATCH_NOBODY)
+        work->next[group->last] = item;
     group->last = item;
 }
 
@@ -149,6 +178,7 @@ void batch_sign_with_blst(struct batch_work *work, uint16_t item, const struct b
 {
     bls_sign(work->items[item].secret, hash, work->items[item].ret_signature);
     work->done[item] = true;
+    work->made_by[item] = BATCH_BLST;
     batch_count(&work->signer->counts.by_engine[BATCH_BLST], 1);
 }
 
@@ -197,11 +227,23 @@ static void sign_the_rest(struct batch_work *work)
     }
 }
 
+static void copy_to_twins(struct batch_work *work, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (work->items[i].error || work->twin[i] == BATCH_NOBODY)
+            continue;
+        const uint16_t twin = work->twin[i];
+        memcpy(work->items[i].ret_signature, work->items[twin].ret_signature, BLS_SIGNATURE_SIZE);
+        batch_count(&work->signer->counts.by_engine[work->made_by[twin]], 1);
+    }
+}
+
 CC_SENSITIVE void batch_sign(struct batch_work *work, struct batch_item *items, size_t n)
 {
     cc_assert(n <= BATCH_MAX);
     work->items = items;
     work->n_groups = 0;
+    memset(work->place, 0, sizeof work->place);
     for (size_t i = 0; i < n; i++) {
         if (admit(&items[i]))
             join_group(work, (uint16_t)i);
@@ -209,6 +251,7 @@ CC_SENSITIVE void batch_sign(struct batch_work *work, struct batch_item *items, 
     if (work->signer->engines.n)
         sign_with_engines(work);
     sign_the_rest(work);
+    copy_to_twins(work, n);
     wipe_stack();
 }
 

@@ -4,6 +4,27 @@
 
 #include "crypto/batch_fault.h"
 #include "crypto/batch_work.h"
+#include "crypto/random.h"
+
+/* Nobody can tell beforehand which lane a key will be in, nor beside whom: chosen keys, or a fault in one place, meet at
+ * random. Without random bytes the order stays; the check will miss them too.
+ */
+static void shuffle(struct batch_work *work)
+{
+    struct batch_made *made = work->made;
+    uint16_t draws[BATCH_MAX];
+    if (random_bytes(draws, made->n * sizeof draws[0]).code)
+        return;
+    for (size_t i = made->n; i-- > 1;) {
+        const size_t j = draws[i] % (i + 1);
+        const uint16_t item = made->item[i];
+        const struct bls_hash *hash = work->made_hashes[i];
+        made->item[i] = made->item[j];
+        work->made_hashes[i] = work->made_hashes[j];
+        made->item[j] = item;
+        work->made_hashes[j] = hash;
+    }
+}
 
 /* r - k */
 CC_SENSITIVE static void opposite_of(const struct bls_secret *secret,
@@ -78,6 +99,7 @@ static void release(struct batch_work *work, enum batch_engine engine)
         blst_p2_affine_compress(signature, &made->points[i]);
         batch_fault(BATCH_FAULT_OUTPUT, signature, BLS_SIGNATURE_SIZE);
         work->done[made->item[i]] = batch_check_output(signature, &made->points[i]);
+        work->made_by[made->item[i]] = engine;
         released += work->done[made->item[i]];
     }
     batch_count(&work->signer->counts.by_engine[engine], released);
@@ -123,6 +145,7 @@ void batch_sign_same_root(struct batch_work *work,
     const uint8_t *root = work->items[group->first].root;
     struct bls_hash fresh;
     prepare(work, kernel, group);
+    shuffle(work);
     split(work, made, false);
     cc_err err = kernel->sign_same(work->scratch, made->splits, made->n, made->points, made->flags);
     wipe_splits(made);
@@ -199,6 +222,7 @@ void batch_sign_different_roots(struct batch_work *work, const struct batch_kern
     struct batch_made *made = work->made;
     if (work->prepared != kernel)
         work->prepared = NULL; /* the scratch changes hands */
+    shuffle(work);
     split(work, made, false);
     cc_err err = kernel->sign_different(work->scratch, made->splits, work->made_hashes, made->n,
                                         made->points, made->flags);

@@ -28,6 +28,11 @@ struct batch_signer {
     struct batch_cells counts;
 };
 
+enum {
+    BATCH_NOBODY = UINT16_MAX,
+    BATCH_PLACES = 2 * BATCH_MAX
+};
+
 /* Items of one root, as a list. */
 struct batch_group {
     uint16_t first;
@@ -42,7 +47,12 @@ struct batch_work {
     size_t n_groups;
     struct batch_group groups[BATCH_MAX];
     uint16_t next[BATCH_MAX]; /* of each item: the next one of its group, or BATCH_NOBODY */
-    bool done[BATCH_MAX];     /* of each item: its signature is out */
+    uint16_t
+        twin[BATCH_MAX]; /* of each item: an earlier one with its key and root, or BATCH_NOBODY */
+    uint16_t group[BATCH_MAX];
+    uint16_t place[BATCH_PLACES]; /* hash table of keys: 1 + an item, 0: free */
+    bool done[BATCH_MAX];         /* of each item: its signature is out */
+    enum batch_engine made_by[BATCH_MAX];
     const struct bls_hash *made_hashes[BATCH_MAX]; /* of each point that is made: its root's hash */
     const struct batch_kernel *prepared; /* the engine whose table is in the scratch; NULL: none */
     uint8_t prepared_root[BLS_ROOT_SIZE];
@@ -51,10 +61,6 @@ struct batch_work {
     struct batch_made *made;
     struct batch_made *again; /* different roots: the second time; NULL when no engine signs them */
     void *scratch;            /* the engines', one at a time */
-};
-
-enum {
-    BATCH_NOBODY = UINT16_MAX
 };
 
 static inline void batch_count(_Atomic uint64_t *cell, uint64_t n)

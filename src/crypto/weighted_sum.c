@@ -4,19 +4,18 @@
 
 #include "crypto/random.h"
 
-/* The small primes of the order of E'(Fp2): 13^2 * 23^2 * 2713 * 11953 * 262069 * a prime of 448 bits * r. And odd, which the
- * lanes want.
- */
+/* The small primes of the order of E'(Fp2): 13^2 * 23^2 * 2713 * 11953 * 262069 * a prime of 448 bits * r. */
 static bool is_weight(uint64_t w)
 {
-    return w % 2 && w % 13 && w % 23 && w % 2713 && w % 11953 && w % 262069;
+    return w % 13 && w % 23 && w % 2713 && w % 11953 && w % 262069;
 }
 
+/* Odd ones, which the lanes want. */
 CC_ERR weights_draw(uint64_t *ret_weights, size_t n)
 {
     CC_TRY(random_bytes(ret_weights, n * sizeof *ret_weights));
     for (size_t i = 0; i < n; i++) {
-        while (!is_weight(ret_weights[i]))
+        while (!is_weight(ret_weights[i] |= 1))
             CC_TRY(random_bytes(&ret_weights[i], sizeof *ret_weights));
     }
     return CC_OK;

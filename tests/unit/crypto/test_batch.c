@@ -67,6 +67,37 @@ static void test_T23_chosen_keys_spoil_nobodys_batch(void **state)
     }
 }
 
+/* Several clients ask for one duty: one signature for all of them, also where only some may have it. */
+static void test_a_slot_signs_a_root_once(void **state)
+{
+    (void)state;
+    for (int engine = 0; engine < BATCH_ENGINE_END; engine++) {
+        struct batch_rig *rig = rig_new((enum batch_engine)engine);
+        for (size_t i = 0; i < 60; i++) {
+            rig_add(rig, 100 + i, i % 2);
+            if (i >= 20) {
+                rig->items[i].secret = rig->items[i % 20].secret;
+                rig->items[i].slot_public = rig->items[i % 20].slot_public;
+                rig->items[i].claim_public = rig->items[i % 20].slot_public;
+            }
+        }
+        rig->items[0].claim_public = rig->keys[1].public_key;  /* the first of three */
+        rig->items[25].claim_public = rig->keys[1].public_key; /* a later one */
+        rig_sign(rig);
+        assert_int_equal(rig_right(rig), 58);
+        assert_int_equal(rig->items[0].error, ERROR_KEY_UNKNOWN);
+        assert_int_equal(rig->items[25].error, ERROR_KEY_UNKNOWN);
+        const struct batch_counts counts = rig_counts(rig);
+        assert_int_equal(counts.by_engine[batch_signer_engine(rig->signer)], 58);
+        /* The same slots for another root are not the same signatures. */
+        for (size_t i = 40; i < 60; i++)
+            rig->roots[i][5] = 1;
+        rig_sign(rig);
+        assert_int_equal(rig_right(rig), 58);
+        rig_free(rig);
+    }
+}
+
 /* T22: the slot's key is not the one that the request names, in the middle of a batch. */
 static void test_T22_another_keys_slot_is_refused_alone(void **state)
 {
@@ -134,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_groups_by_root),
         cmocka_unit_test(test_sign_nothing_one_and_the_most),
         cmocka_unit_test(test_T23_chosen_keys_spoil_nobodys_batch),
+        cmocka_unit_test(test_a_slot_signs_a_root_once),
         cmocka_unit_test(test_T22_another_keys_slot_is_refused_alone),
         cmocka_unit_test(test_hash_cache_keeps_the_last_and_no_more),
     };

@@ -94,6 +94,44 @@ if(VALGRIND AND CC_TESTING AND NOT CC_FUZZ AND NOT CC_SANITIZE AND NOT CC_TEST_S
     endforeach()
 endif()
 
+# The lanes' machine code: what gcc made of it is read (tools/check-lane-object), and clang's MemorySanitizer runs it with the
+# secrets poisoned. Each has its faulty twins, which have to be found. cc_lane_flags: cmake/Layers.cmake.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64" AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CC_TESTING AND NOT CC_FUZZ
+        AND NOT CC_SANITIZE AND NOT CC_TEST_SET)
+    set(check ${CMAKE_SOURCE_DIR}/tools/check-lane-object)
+    cc_test(ctime/lane_object unit 60
+        ${check} ${CMAKE_BINARY_DIR}/CMakeFiles/cc_crypto.dir/src/crypto/lane_ifma.c.o)
+    foreach(leak 1 2 3)
+        add_library(leak_lane_${leak} OBJECT ${CMAKE_SOURCE_DIR}/tests/ctime/leak_lane.c)
+        target_link_libraries(leak_lane_${leak} PRIVATE cc_crypto)
+        target_compile_options(leak_lane_${leak} PRIVATE ${cc_lane_flags})
+        target_compile_definitions(leak_lane_${leak} PRIVATE RIG_LEAK=${leak})
+        cc_test(ctime/lane_object_finds_leak_${leak} unit 60 ${check} $<TARGET_OBJECTS:leak_lane_${leak}>)
+        set_tests_properties(ctime/lane_object_finds_leak_${leak} PROPERTIES WILL_FAIL TRUE)
+    endforeach()
+endif()
+find_program(CLANG clang)
+if(CLANG AND TARGET blst_objects AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64" AND CC_TESTING AND NOT CC_FUZZ
+        AND NOT CC_SANITIZE AND NOT CC_TEST_SET)
+    set(rig ${CMAKE_SOURCE_DIR}/tests/ctime/msan_lane.c)
+    set(lane_isa ${cc_lane_flags})
+    list(FILTER lane_isa INCLUDE REGEX "^-m")
+    foreach(program msan_lane msan_lane_leak)
+        add_custom_command(OUTPUT ${program} DEPENDS ${rig} cc_crypto cc_secret cc_base blst_objects
+            DEPFILE ${CMAKE_BINARY_DIR}/${program}.d
+            COMMAND ${CLANG} -fsanitize=memory -O1 -g -std=gnu17 -D_GNU_SOURCE -DCC_TESTING=1 -DCT_MEMORY_SANITIZER
+                $<$<STREQUAL:${program},msan_lane_leak>:-DRIG_LEAK> ${lane_isa} -MD -MF ${program}.d -MT ${program}
+                -I${CMAKE_SOURCE_DIR}/src -I${BLST_SOURCE_DIR}/bindings ${rig} -o ${program}
+                -Wl,--start-group $<TARGET_FILE:cc_crypto> $<TARGET_FILE:cc_secret> $<TARGET_FILE:cc_base>
+                $<TARGET_FILE:blst_objects> -Wl,--end-group -lcrypto -lsodium -lscrypt -lpthread
+            COMMAND_EXPAND_LISTS VERBATIM)
+        add_custom_target(run_${program} ALL DEPENDS ${program})
+        cc_test(ctime/${program} unit 60 ${CMAKE_BINARY_DIR}/${program})
+        set_tests_properties(ctime/${program} PROPERTIES SKIP_RETURN_CODE 77)
+    endforeach()
+    set_tests_properties(ctime/msan_lane_leak PROPERTIES WILL_FAIL TRUE)
+endif()
+
 find_program(PYTEST NAMES pytest-3 pytest PATHS /usr/bin NO_DEFAULT_PATH)
 if(PYTEST AND NOT CC_FUZZ AND NOT CC_TEST_SET)
     foreach(source ${integration_tests})

@@ -316,26 +316,23 @@ LANE_CALL void jacobian_double(struct lane_jacobian *p, size_t n)
     }
 }
 
-/* acc := acc + a, for each of `n`, at most ABREAST, but in the lanes where a is infinity: eight multiplications, three
- * squarings, one reduction saved. For acc as jacobian_double() leaves it or this, or an affine point, and a below 7 p. Where acc is plus or minus a,
- * z becomes zero and stays so.
+/* acc := acc + the acc of a sum, for each of `n`, at most ABREAST, but in the lanes where that is infinity: eight
+ * multiplications, three squarings, one reduction saved. For acc as jacobian_double() leaves it or this, or an affine point.
+ * Where acc is plus or minus what is added, z becomes zero and stays so.
  */
-LANE_CALL void jacobian_add(struct lane_jacobian *acc,
-                            const struct lane_affine *const *a,
-                            const lane_m *a_is_zero,
-                            size_t n)
+LANE_CALL void jacobian_add(struct lane_jacobian *acc, const struct lane_sum *add, size_t n)
 {
     struct fp2 zz[ABREAST], h[ABREAST], hh[ABREAST], r[ABREAST], v[ABREAST], x, t;
     for (size_t i = 0; i < n; i++)
         fp2_square(&zz[i], &acc[i].z);
     for (size_t i = 0; i < n; i++) {
-        fp2_mul(&h[i], &a[i]->x, &zz[i]);
+        fp2_mul(&h[i], &add[i].acc.x, &zz[i]);
         fp2_sub(&h[i], &h[i], &acc[i].x, 24);
     }
     for (size_t i = 0; i < n; i++)
         fp2_mul(&zz[i], &acc[i].z, &zz[i]);
     for (size_t i = 0; i < n; i++) {
-        fp2_mul(&r[i], &a[i]->y, &zz[i]);
+        fp2_mul(&r[i], &add[i].acc.y, &zz[i]);
         fp2_sub(&r[i], &r[i], &acc[i].y, 8);
     }
     for (size_t i = 0; i < n; i++)
@@ -345,7 +342,7 @@ LANE_CALL void jacobian_add(struct lane_jacobian *acc,
     for (size_t i = 0; i < n; i++) {
         fp2_mul(&hh[i], &hh[i], &h[i]);
         fp2_mul(&t, &acc[i].z, &h[i]);
-        fp2_blend(&acc[i].z, a_is_zero[i], &t, &acc[i].z);
+        fp2_blend(&acc[i].z, add[i].acc_is_zero, &t, &acc[i].z);
     }
     for (size_t i = 0; i < n; i++) {
         fp2_square(&x, &r[i]);
@@ -353,11 +350,11 @@ LANE_CALL void jacobian_add(struct lane_jacobian *acc,
         fp2_add_raw(&t, &t, &hh[i]);
         fp2_sub(&x, &x, &t, 8);
         fp2_sub(&v[i], &v[i], &x, 12);
-        fp2_blend(&acc[i].x, a_is_zero[i], &x, &acc[i].x);
+        fp2_blend(&acc[i].x, add[i].acc_is_zero, &x, &acc[i].x);
     }
     for (size_t i = 0; i < n; i++) {
         fp2_mul_sub(&t, &r[i], &v[i], &acc[i].y, &hh[i]);
-        fp2_blend(&acc[i].y, a_is_zero[i], &t, &acc[i].y);
+        fp2_blend(&acc[i].y, add[i].acc_is_zero, &t, &acc[i].y);
     }
 }
 

@@ -171,21 +171,15 @@ LANE_CALL void
 each_step(struct lane_jacobian *acc, lane_m *acc_is_zero, const struct lane_sum *windows, size_t n)
 {
     struct fp2 one;
-    const struct lane_affine *add[ABREAST];
-    lane_m add_is_zero[ABREAST];
     fp2_set_one(&one);
-    for (size_t i = 0; i < n; i++) {
-        add[i] = &windows[i].acc;
-        add_is_zero[i] = windows[i].acc_is_zero;
-    }
     for (size_t i = 0; i < EACH_WINDOW; i++)
         jacobian_double(acc, n);
-    jacobian_add(acc, add, add_is_zero, n);
+    jacobian_add(acc, windows, n);
     for (size_t i = 0; i < n; i++) {
-        fp2_blend(&acc[i].x, acc_is_zero[i], &acc[i].x, &add[i]->x);
-        fp2_blend(&acc[i].y, acc_is_zero[i], &acc[i].y, &add[i]->y);
+        fp2_blend(&acc[i].x, acc_is_zero[i], &acc[i].x, &windows[i].acc.x);
+        fp2_blend(&acc[i].y, acc_is_zero[i], &acc[i].y, &windows[i].acc.y);
         fp2_blend(&acc[i].z, acc_is_zero[i], &acc[i].z, &one);
-        acc_is_zero[i] &= add_is_zero[i];
+        acc_is_zero[i] &= windows[i].acc_is_zero;
     }
 }
 
@@ -205,20 +199,29 @@ LANE_CALL uint64_t each_finish(struct each_scratch *scratch, size_t groups, cons
     return flag;
 }
 
+/* The highest window is where the chain begins. */
+LANE_CALL void
+each_begin(struct each_scratch *scratch, const struct lane_sum *windows, size_t groups)
+{
+    for (size_t group = 0; group < groups; group++) {
+        scratch->acc[group].x = windows[group].acc.x;
+        scratch->acc[group].y = windows[group].acc.y;
+        fp2_set_one(&scratch->acc[group].z);
+        scratch->acc_is_zero[group] = windows[group].acc_is_zero;
+    }
+}
+
 LANE_CALL uint64_t each_points(struct each_scratch *scratch, size_t groups, const blst_fp *blinds)
 {
     uint64_t flag = 0;
-    for (size_t group = 0; group < groups; group++) {
-        fp2_set_one(&scratch->acc[group].x);
-        fp2_set_one(&scratch->acc[group].y);
-        fp2_set_one(&scratch->acc[group].z);
-        scratch->acc_is_zero[group] = UINT8_MAX;
-    }
     for (unsigned left = EACH_DIGITS; left > 0;) {
-        const unsigned count = left < EACH_AT_ONCE ? left : EACH_AT_ONCE;
+        unsigned count = left < EACH_AT_ONCE ? left : EACH_AT_ONCE;
+        const bool first = left == EACH_DIGITS;
         left -= count;
         flag |= each_windows(scratch, left, count, groups, blinds);
         blinds += 2;
+        if (first)
+            each_begin(scratch, &scratch->sums[--count * groups], groups);
         for (size_t group = 0; group < groups; group += ABREAST)
             for (unsigned w = count; w-- > 0;)
                 each_step(&scratch->acc[group], &scratch->acc_is_zero[group],

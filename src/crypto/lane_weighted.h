@@ -156,18 +156,18 @@ LANE_CALL void quad_choose(struct lane_affine *ret, const struct lane_quad *quad
 /* Each lane's sum. */
 LANE_CALL void quads_sum(struct lane_jacobian *acc, const struct lane_quad *quads, size_t count)
 {
-    struct lane_affine choice;
-    const struct lane_affine *const chosen = &choice;
-    quad_choose(&choice, &quads[0], WEIGHT_BITS - 1);
-    acc->x = choice.x;
-    acc->y = choice.y;
+    struct lane_sum choice;
+    quad_choose(&choice.acc, &quads[0], WEIGHT_BITS - 1);
+    acc->x = choice.acc.x;
+    acc->y = choice.acc.y;
     fp2_set_one(&acc->z);
     for (unsigned bit = WEIGHT_BITS; bit-- > 0;) {
         if (bit + 1 < WEIGHT_BITS)
             jacobian_double(acc, 1);
         for (size_t q = bit + 1 < WEIGHT_BITS ? 0 : 1; q < count; q++) {
-            quad_choose(&choice, &quads[q], bit);
-            jacobian_add(acc, &chosen, &quads[q].absent[0], 1);
+            quad_choose(&choice.acc, &quads[q], bit);
+            choice.acc_is_zero = quads[q].absent[0];
+            jacobian_add(acc, &choice, 1);
         }
     }
 }

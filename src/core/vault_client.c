@@ -121,11 +121,11 @@ static void send_message(struct vault_client *client, struct pending_list *list)
 }
 
 /* Sends all, in pieces that the window names. */
-static void send_pieces(struct vault_client *client, struct pending_list *list)
+static void send_pieces(struct vault_client *client, struct pending_list *list, bool blocks)
 {
     while (list->head) {
         struct pending_list piece = {0};
-        size_t n = vault_window_piece(&client->window, list->count);
+        size_t n = vault_window_piece(&client->window, list->count, blocks);
         while (piece.count < n)
             pending_list_add(&piece, pending_list_shift(list));
         send_message(client, &piece);
@@ -138,8 +138,8 @@ static void send_claims(struct vault_client *client, struct pending_list *list)
     struct pending_list blocks = {0};
     while (list->head && pending_is_block(list->head))
         pending_list_add(&blocks, pending_list_shift(list));
-    send_pieces(client, &blocks);
-    send_pieces(client, list);
+    send_pieces(client, &blocks, true);
+    send_pieces(client, list, false);
     set_room(client);
     test_point_pass(TEST_POINT_TO_VAULT);
 }

@@ -6,7 +6,7 @@
 #include "base/num.h"
 
 /* From how many claims on an engine is within a fifth of its best rate. fixed_base: 35 us a key and some 400 us a batch (52 us
- * a key with 24, 42 with 48, 36 with 256). blst shares nothing but the kept hash: 4, so that a message's own cost (some
+ * a key with 24, 42 with 48, 36 with 256); ifma: 32 us a key with 16, 20 with 96, 17 with 256. blst shares nothing but the kept hash: 4, so that a message's own cost (some
  * 15 us) does not matter.
  */
 static const uint32_t shares[B_ENGINES] = {
@@ -76,13 +76,14 @@ size_t vault_window_room(struct vault_window *window)
     return room;
 }
 
-size_t vault_window_piece(struct vault_window *window, size_t waiting)
+size_t vault_window_piece(struct vault_window *window, size_t waiting, bool blocks)
 {
     take_lock(window);
-    uint64_t parts = u64_max(1, u64_min(waiting / window->share, idle_threads(window)));
-    uint64_t piece = u64_min((waiting + parts - 1) / parts, limit_of(window));
+    const size_t share = blocks ? 1 : window->share;
+    const size_t limit = blocks ? WINDOW_CLAIMS_MIN : limit_of(window);
+    const uint64_t parts = u64_max(1, u64_min(waiting / share, idle_threads(window)));
     drop_lock(window);
-    return (size_t)piece;
+    return (size_t)u64_min((waiting + parts - 1) / parts, limit);
 }
 
 static uint32_t free_place(const struct vault_window *w)

@@ -20,6 +20,7 @@
 #define CORE_VAULT_WINDOW_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "config/config.h"
 #include "wire/door_b.h"
@@ -53,8 +54,8 @@ void vault_window_set_engine(struct vault_window *window, enum signing_engine en
 
 /* How many claims may be taken for the threads that have no message. */
 size_t vault_window_room(struct vault_window *window);
-/* How many of `waiting` (at least 1) go into the next message: 1 to B_SIGN_MAX. */
-size_t vault_window_piece(struct vault_window *window, size_t waiting);
+/* How many of `waiting` (at least 1) go into the next message: 1 to B_SIGN_MAX. Blocks, which share nothing, are spread. */
+size_t vault_window_piece(struct vault_window *window, size_t waiting, bool blocks);
 /* Counts a message that is about to be sent, and names it. */
 uint32_t vault_window_send(struct vault_window *window, size_t claims, uint64_t now_ns);
 /* `claims` of a message came back. */

@@ -26,7 +26,7 @@ static int down(void **state)
 static void measure(uint64_t each_ns, int messages)
 {
     for (int i = 0; i < messages; i++) {
-        size_t n = vault_window_piece(&window, 1000);
+        size_t n = vault_window_piece(&window, 1000, false);
         uint32_t message = vault_window_send(&window, n, 5);
         vault_window_back(&window, message, n, 5 + n * each_ns);
     }
@@ -38,7 +38,7 @@ static void test_a_block_waits_8_ms_at_most(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(paces_us); i++) {
         measure(paces_us[i] * us, 100);
-        size_t n = vault_window_piece(&window, 1000);
+        size_t n = vault_window_piece(&window, 1000, false);
         assert_true(n * paces_us[i] * us <= WINDOW_BLOCK_WAIT_NS);
         assert_true((n + 2) * paces_us[i] * us > WINDOW_BLOCK_WAIT_NS * 9 / 10);
         assert_int_equal(vault_window_room(&window), 2 * n);
@@ -48,16 +48,16 @@ static void test_a_block_waits_8_ms_at_most(void **state)
 static void test_a_fast_engine_gets_full_messages(void **state)
 {
     (void)state;
-    assert_true(vault_window_piece(&window, 1000) < B_SIGN_MAX);
+    assert_true(vault_window_piece(&window, 1000, false) < B_SIGN_MAX);
     measure(12 * us, 20);
-    assert_int_equal(vault_window_piece(&window, 1000), B_SIGN_MAX);
+    assert_int_equal(vault_window_piece(&window, 1000, false), B_SIGN_MAX);
 }
 
 static void test_a_slow_machine_still_gets_batches(void **state)
 {
     (void)state;
     measure(5000 * us, 200);
-    assert_int_equal(vault_window_piece(&window, 1000), WINDOW_CLAIMS_MIN);
+    assert_int_equal(vault_window_piece(&window, 1000, false), WINDOW_CLAIMS_MIN);
 }
 
 /* A lonely request takes long for what it is; a thousand of them do not spoil what a burst has shown at once. */
@@ -67,9 +67,9 @@ static void test_lonely_requests_hardly_count(void **state)
     measure(12 * us, 20);
     for (int i = 0; i < 30; i++)
         vault_window_back(&window, vault_window_send(&window, 1, 0), 1, 400 * us);
-    assert_true(vault_window_piece(&window, 1000) > 100);
+    assert_true(vault_window_piece(&window, 1000, false) > 100);
     measure(12 * us, 3);
-    assert_int_equal(vault_window_piece(&window, 1000), B_SIGN_MAX);
+    assert_int_equal(vault_window_piece(&window, 1000, false), B_SIGN_MAX);
 }
 
 static void test_small_backlogs_stay_together(void **state)
@@ -82,23 +82,35 @@ static void test_small_backlogs_stay_together(void **state)
     measure(12 * us, 20);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         vault_window_set_engine(&window, cases[i].engine);
-        assert_int_equal(vault_window_piece(&window, 1), 1);
-        assert_int_equal(vault_window_piece(&window, cases[i].whole), cases[i].whole);
-        assert_int_equal(vault_window_piece(&window, cases[i].split), cases[i].split / 2);
+        assert_int_equal(vault_window_piece(&window, 1, false), 1);
+        assert_int_equal(vault_window_piece(&window, cases[i].whole, false), cases[i].whole);
+        assert_int_equal(vault_window_piece(&window, cases[i].split, false), cases[i].split / 2);
     }
     vault_window_set_engine(&window, (enum signing_engine)99); /* a vault of another mind */
-    assert_int_equal(vault_window_piece(&window, 191), 191);
+    assert_int_equal(vault_window_piece(&window, 191, false), 191);
+}
+
+static void test_blocks_are_spread_whatever_signs(void **state)
+{
+    (void)state;
+    vault_window_set_engine(&window, SIGNING_IFMA);
+    assert_int_equal(vault_window_piece(&window, 3, true), 2);
+    (void)vault_window_send(&window, 2, 0);
+    (void)vault_window_send(&window, 1, 0);
+    assert_int_equal(vault_window_piece(&window, 3, true),
+                     3); /* no thread is idle: they go all the same */
+    assert_int_equal(vault_window_piece(&window, 100, true), WINDOW_CLAIMS_MIN);
 }
 
 static void test_only_idle_threads_share(void **state)
 {
     (void)state;
-    assert_int_equal(vault_window_piece(&window, 40), 20);
+    assert_int_equal(vault_window_piece(&window, 40, false), 20);
     uint32_t one = vault_window_send(&window, 20, 0);
-    assert_int_equal(vault_window_piece(&window, 40), 40);
+    assert_int_equal(vault_window_piece(&window, 40, false), 40);
     uint32_t two = vault_window_send(&window, 20, 0);
     assert_true(one != two);
-    assert_int_equal(vault_window_piece(&window, 40), 40); /* taken already: it goes, too */
+    assert_int_equal(vault_window_piece(&window, 40, false), 40); /* taken already: it goes, too */
 }
 
 static void test_there_is_room_when_a_whole_message_is_back(void **state)
@@ -152,6 +164,7 @@ int main(void)
         TEST(test_a_slow_machine_still_gets_batches),
         TEST(test_lonely_requests_hardly_count),
         TEST(test_small_backlogs_stay_together),
+        TEST(test_blocks_are_spread_whatever_signs),
         TEST(test_only_idle_threads_share),
         TEST(test_there_is_room_when_a_whole_message_is_back),
         TEST(test_places_are_bounded),

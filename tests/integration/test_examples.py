@@ -30,9 +30,9 @@ def test_readme_names_commands_that_make_knows():
 
 
 def test_readme_usage_runs_as_written(workdir, make_daemon):
-    """config example, init, slashing import, server: in this order, with README's own arguments."""
+    """config example, init, slashing import, server: in this order, with README's own arguments. (bench: test_bench.py)"""
     commands = documented_commands()
-    assert [shlex.split(c)[1] for c in commands] == ["config", "init", "slashing", "server"]
+    assert [shlex.split(c)[1] for c in commands] == ["config", "init", "slashing", "server", "bench"]
     helper = make_daemon(keys=interop.SECRETS[:1])  # for its directories and its client; never started itself
     helper.init()
     helper.command("slashing", "export", "-c", helper.config_path, "--to", workdir / "interchange.json")

@@ -70,14 +70,36 @@ static void blame(struct batch_work *work, size_t i)
                           memory_order_relaxed);
 }
 
-/* Takes out the keys that met an exceptional case. */
-static void drop_flagged(struct batch_work *work)
+/* An engine may have one flag for all keys of a step. Who is to blame meets the same again alone. */
+static bool is_flagged_alone(struct batch_work *work,
+                             const struct batch_kernel *kernel,
+                             bool same_root,
+                             size_t i)
+{
+    struct batch_made *made = work->made;
+    struct scalar_split *split = &made->splits[i];
+    blst_p2_affine *point = &made->points[i];
+    uint64_t flag = 0;
+    scalar_split(work->items[made->item[i]].secret, split);
+    cc_err err = same_root ? kernel->sign_same(work->scratch, split, 1, point, &flag)
+                           : kernel->sign_different(work->scratch, split, &work->made_hashes[i], 1,
+                                                    point, &flag);
+    wipe(split, sizeof *split);
+    CT_DECLASSIFY(&flag, sizeof flag);
+    return err.code || flag;
+}
+
+/* Takes out the keys that met an exceptional case. A table that brought it about is made again first. */
+static void drop_flagged(struct batch_work *work, const struct batch_kernel *kernel)
 {
     struct batch_made *made = work->made;
     size_t kept = 0;
     for (size_t i = 0; i < made->n; i++) {
         if (made->flags[i]) {
-            blame(work, i);
+            if (kept == i)
+                kernel->prepare(work->scratch, &work->prepared_hash);
+            if (is_flagged_alone(work, kernel, true, i))
+                blame(work, i);
             batch_count(&work->signer->counts.flagged, 1);
             continue;
         }
@@ -153,7 +175,7 @@ void batch_sign_same_root(struct batch_work *work,
         return;
     open_made(made);
     batch_fault(BATCH_FAULT_POINTS, made->points, made->n);
-    drop_flagged(work);
+    drop_flagged(work, kernel);
     bls_hash(root, &fresh);
     /* A wrong hash that differs by a point of small order might get past the sum. */
     const bool hash_is_right =
@@ -196,7 +218,7 @@ static bool are_opposite(const blst_p2_affine *a, const blst_p2_affine *b)
 }
 
 /* Leaves in `made` what came out the same both times and lies on the curve. */
-static void keep_what_agrees(struct batch_work *work)
+static void keep_what_agrees(struct batch_work *work, const struct batch_kernel *kernel)
 {
     struct batch_made *made = work->made;
     size_t kept = 0;
@@ -211,7 +233,8 @@ static void keep_what_agrees(struct batch_work *work)
         }
         batch_count(flagged ? &work->signer->counts.flagged : &work->signer->counts.failed_checks,
                     1);
-        blame(work, i);
+        if (!flagged || is_flagged_alone(work, kernel, false, i))
+            blame(work, i);
     }
     made->n = kept;
 }
@@ -232,6 +255,6 @@ void batch_sign_different_roots(struct batch_work *work, const struct batch_kern
     open_made(made);
     open_made(work->again);
     batch_fault(BATCH_FAULT_POINTS, made->points, made->n);
-    keep_what_agrees(work);
+    keep_what_agrees(work, kernel);
     release(work, kernel->engine);
 }

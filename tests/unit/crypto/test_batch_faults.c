@@ -4,6 +4,7 @@
 
 #include "crypto/batch_fault.h"
 #include "crypto/batch_kernel.h"
+#include "crypto/comb.h"
 #include "support/batch_rig.h"
 #include "support/test.h"
 
@@ -445,6 +446,42 @@ static void test_T23_a_key_kept_on_blst_leaves_the_others_fast(void **state)
     each_engine(signs_one_root, check_a_kept_key);
 }
 
+static bool damage_stays;
+
+/* 33 H is H + 32 H: with H in the place of 32 H two equal points meet. */
+static void make_entries_equal(void *table, size_t n)
+{
+    (void)n;
+    struct comb_table *comb = table;
+    if (damage_stays || damaged == 0)
+        comb->entry[1][0] = comb->entry[0][0];
+    damaged++;
+}
+
+/* T23: the key that meets an exceptional case by itself is kept on blst; one that met it through a fault is not. */
+static void test_T23_a_flag_blames_only_who_raises_it_again(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 2; turn++) {
+        struct batch_rig *rig = rig_new(BATCH_FIXED_BASE);
+        for (uint64_t i = 0; i < KEYS; i++)
+            rig_add(rig, (i + 2) << 10, 1); /* these have no digits in the first two windows */
+        rig_add(rig, 33, 1);
+        damage_stays = turn == 0;
+        damaged = 0;
+        batch_fault_arm(BATCH_FAULT_TABLE, make_entries_equal);
+        rig_sign(rig);
+        batch_fault_arm(BATCH_FAULT_NONE, NULL);
+        assert_int_equal(rig_right(rig), rig->n);
+        assert_int_equal(rig_counts(rig).flagged, 1);
+        assert_int_equal(rig_counts(rig).failed_checks, 0);
+        assert_int_equal(rig_counts(rig).by_engine[BATCH_FIXED_BASE], KEYS);
+        assert_int_equal(kept_on_blst(rig), damage_stays);
+        assert_true(rig->keys[KEYS].keep_on_blst == damage_stays);
+        rig_free(rig);
+    }
+}
+
 static void give_each_its_root(struct batch_rig *rig)
 {
     for (size_t i = 0; i < rig->n; i++)
@@ -487,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_C05_T22_wrong_output_bytes_are_signed_again),
         cmocka_unit_test(test_T22_an_engine_that_fails_its_test_is_left_out),
         cmocka_unit_test(test_T22_different_roots_are_computed_twice_and_compared),
+        cmocka_unit_test(test_T23_a_flag_blames_only_who_raises_it_again),
         cmocka_unit_test(test_T23_a_key_kept_on_blst_leaves_the_others_fast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,6 +127,8 @@ const struct batch_kernel *batch_engines_same(const struct batch_engines *engine
         const struct batch_kernel *kernel = engines->use[i];
         if (kernel->same_root_min && n >= kernel->same_root_min)
             return kernel;
+        if (kernel->different_roots_min && n >= kernel->different_roots_min)
+            return NULL; /* it is faster with these as part of a mixture than the engines after it */
     }
     return NULL;
 }

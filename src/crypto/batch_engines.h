@@ -23,7 +23,9 @@ struct batch_engines {
 
 CC_ERR batch_engines_choose(enum batch_engine wanted, struct batch_engines *ret_engines);
 
-/* The fastest engine that pays for `n` keys of one root; NULL: blst. */
+/* The fastest engine that pays for `n` keys of one root; NULL: blst, or an engine that is fastest when these are part of a
+ * mixture.
+ */
 const struct batch_kernel *batch_engines_same(const struct batch_engines *engines, size_t n);
 /* The same for keys of different roots. */
 const struct batch_kernel *batch_engines_different(const struct batch_engines *engines, size_t n);

@@ -101,7 +101,7 @@ static void sum_points(void *scratch,
 const struct batch_kernel lane_kernel = {
     .name = "ifma",
     .engine = BATCH_IFMA,
-    .same_root_min = 4,
+    .same_root_min = 16,
     .different_roots_min = 3,
     .scratch_size = sizeof(struct lane_work),
     .supported = lane_supported,

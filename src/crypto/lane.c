@@ -38,6 +38,4 @@ bool lane_supported(void)
     return false;
 }
 
-const struct lane_ops lane_native = {0};
-
 #endif

@@ -6,4 +6,9 @@
 
 _Static_assert(sizeof(struct lane_table) <= LANE_TABLE_SIZE, "a table is as large as lane.h says");
 _Static_assert(sizeof(struct lane_scratch) <= LANE_SCRATCH_SIZE, "so is a scratch");
+#else
+
+#    include "crypto/lane.h"
+
+const struct lane_ops lane_native = {0};
 #endif

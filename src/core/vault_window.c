@@ -6,8 +6,8 @@
 #include "base/num.h"
 
 /* From how many claims on an engine is within a fifth of its best rate. fixed_base: 35 us a key and some 400 us a batch (52 us
- * a key with 24, 42 with 48, 36 with 256); ifma: 32 us a key with 16, 20 with 96, 17 with 256. blst shares nothing but the kept hash: 4, so that a message's own cost (some
- * 15 us) does not matter.
+ * a key with 24, 42 with 48, 36 with 256); ifma: 32 us a key with 16, 20 with 96, 17 with 256. blst shares nothing but the
+ * kept hash: 4, so that a message's own cost (some 15 us) does not matter.
  */
 static const uint32_t shares[B_ENGINES] = {
     [SIGNING_BLST] = 4,

@@ -29,6 +29,7 @@ enum {
     SIGN_FIT = DOOR_FIT(sizeof(struct a_sign)),
     QUERY_FIT = DOOR_FIT(sizeof(struct a_query)),
     KEYS_MAX = 64 << 20, /* bytes of one list of public keys: more than a million */
+    LOOK_MS = 1000,      /* the table is long: not at each tick */
     INDEX_BITS = 20,
     ITEM_BITS = 12
 };
@@ -385,8 +386,9 @@ void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms)
     }
     exchange_flush(x);
     bool closed = !exchange_is_open(x);
-    if (atomic_load(&x->waiting) == 0)
+    if (atomic_load(&x->waiting) == 0 || (!closed && now_ms < atomic_load(&x->next_look_ms)))
         return;
+    atomic_store(&x->next_look_ms, u64_add_sat(now_ms, u64_min(limit_ms / 16, LOOK_MS)));
     for (uint32_t i = 0; i < x->count; i++) {
         struct ticket *t = &x->tickets[i];
         uint64_t state = atomic_load(&t->state);

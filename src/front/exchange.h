@@ -79,6 +79,7 @@ struct exchange {
     uint32_t life;
     _Atomic bool open;
     _Atomic bool sending;              /* whose the packets are */
+    _Atomic uint64_t next_look_ms;     /* for what waits too long */
     _Atomic uint64_t blocked_since_ms; /* the core does not read; 0: it does */
     _Atomic bool stalled;
     _Atomic uint32_t waiting;
@@ -115,8 +116,9 @@ void exchange_flush(struct exchange *x);
 /* Takes one packet; to be called when the door can be read. False once it is closed. */
 bool exchange_receive(struct exchange *x);
 
-/* Completes with BUSY what was asked more than `limit_ms` before `now_ms`, and with DOOR_CLOSED everything once the door
- * is closed; gives up a core that has not read for DOOR_STALL_MS. To be called now and then.
+/* Completes with BUSY what was asked more than `limit_ms` before `now_ms`, at most a sixteenth of that late, and with
+ * DOOR_CLOSED everything once the door is closed; gives up a core that has not read for DOOR_STALL_MS. To be called
+ * now and then.
  */
 void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms);
 /* False once the core is gone or has broken the protocol. */

@@ -103,50 +103,75 @@ LANE_CALL uint64_t each_tables(struct each_scratch *scratch,
     return flag;
 }
 
-LANE_INLINE void fp_scan(struct fp *ret,
-                         const struct lane_affine entry[static EACH_ENTRIES],
-                         size_t offset,
-                         lane_v index)
+enum {
+    SCAN_LIMBS = 4 /* at a time: with four digits' choices they fill the registers */
+};
+
+/* For each of four digits some limbs of its entry, while each entry is loaded once for all of them. */
+LANE_INLINE void scan_limbs(lane_v *const ret[static SPLIT_PARTS],
+                            const lane_v *limbs,
+                            const struct lane_digit digits[static SPLIT_PARTS])
 {
-    const lane_v *limbs = (const lane_v *)entry + offset;
+    lane_v found[SPLIT_PARTS][SCAN_LIMBS];
     LANE_UNROLL
-    for (size_t i = 0; i < FP_LIMBS; i++)
-        ret->limb[i] = limbs[i];
-    for (size_t e = 1; e < EACH_ENTRIES; e++) {
-        const lane_m here = v_equal(index, v_set1(e));
+    for (size_t part = 0; part < SPLIT_PARTS; part++)
         LANE_UNROLL
-        for (size_t i = 0; i < FP_LIMBS; i++)
-            ret->limb[i] = v_blend(here, ret->limb[i], limbs[e * COORDINATE_LIMBS + i]);
+    for (size_t i = 0; i < SCAN_LIMBS; i++)
+        found[part][i] = limbs[i];
+    for (size_t e = 1; e < EACH_ENTRIES; e++) {
+        const lane_v *entry = limbs + e * COORDINATE_LIMBS;
+        LANE_UNROLL
+        for (size_t part = 0; part < SPLIT_PARTS; part++) {
+            const lane_m here = v_equal(digits[part].index, v_set1(e));
+            LANE_UNROLL
+            for (size_t i = 0; i < SCAN_LIMBS; i++)
+                found[part][i] = v_blend(here, found[part][i], entry[i]);
+        }
+    }
+    LANE_UNROLL
+    for (size_t part = 0; part < SPLIT_PARTS; part++)
+        LANE_UNROLL
+    for (size_t i = 0; i < SCAN_LIMBS; i++)
+        ret[part][i] = found[part][i];
+}
+
+/* Each lane's own entries for the four digits of a window. */
+LANE_CALL void each_choose(struct lane_affine ret[static SPLIT_PARTS],
+                           const struct lane_affine entry[static EACH_ENTRIES],
+                           const struct lane_digit digits[static SPLIT_PARTS])
+{
+    const lane_v *limbs = (const lane_v *)entry;
+    for (size_t i = 0; i < COORDINATE_LIMBS; i += SCAN_LIMBS) {
+        lane_v *const to[SPLIT_PARTS] = {(lane_v *)&ret[0] + i, (lane_v *)&ret[1] + i,
+                                         (lane_v *)&ret[2] + i, (lane_v *)&ret[3] + i};
+        scan_limbs(to, limbs + i, digits);
+    }
+    for (size_t part = 0; part < SPLIT_PARTS; part++) {
+        struct fp2 minus_y;
+        fp2_negate(&minus_y, &ret[part].y, 4);
+        fp2_blend(&ret[part].y, digits[part].is_negative, &ret[part].y, &minus_y);
     }
 }
 
-/* Each lane's own entry for its digit; returns where there is nothing to add. */
-LANE_CALL lane_m each_choose(struct lane_affine *ret,
-                             const struct lane_affine entry[static EACH_ENTRIES],
-                             lane_v part,
-                             unsigned j)
+/* Sets up d0 + Z d1 and d2 + Z d3 of a window. */
+LANE_CALL void each_pairs(struct lane_sum *low,
+                          struct lane_sum *high,
+                          const struct each_scratch *scratch,
+                          size_t group,
+                          unsigned j)
 {
-    const struct lane_digit digit = digit_of(part, j, EACH_WINDOW);
-    struct fp2 minus_y;
-    fp_scan(&ret->x.re, entry, 0, digit.index);
-    fp_scan(&ret->x.im, entry, FP_LIMBS, digit.index);
-    fp_scan(&ret->y.re, entry, 2 * FP_LIMBS, digit.index);
-    fp_scan(&ret->y.im, entry, 3 * FP_LIMBS, digit.index);
-    fp2_negate(&minus_y, &ret->y, 4);
-    fp2_blend(&ret->y, digit.is_negative, &ret->y, &minus_y);
-    return digit.is_zero;
-}
-
-/* Sets up d0 + Z d1 (even = 0) or d2 + Z d3 (even = 2) of a window. */
-LANE_CALL void each_pair(
-    struct lane_sum *sum, const struct each_scratch *scratch, size_t group, unsigned j, size_t even)
-{
-    struct lane_affine next;
-    const struct lane_affine *entry = scratch->entry[group];
-    const lane_v *parts = scratch->parts[group];
-    sum->acc_is_zero = each_choose(&sum->acc, entry, parts[even], j);
-    sum->add_is_zero = each_choose(&next, entry, parts[even + 1], j);
-    affine_mul_z(&sum->add, &next);
+    struct lane_affine chosen[SPLIT_PARTS];
+    struct lane_digit digits[SPLIT_PARTS];
+    struct lane_sum *const sums[] = {low, high};
+    for (size_t part = 0; part < SPLIT_PARTS; part++)
+        digits[part] = digit_of(scratch->parts[group][part], j, EACH_WINDOW);
+    each_choose(chosen, scratch->entry[group], digits);
+    for (size_t i = 0; i < 2; i++) {
+        sums[i]->acc = chosen[2 * i];
+        sums[i]->acc_is_zero = digits[2 * i].is_zero;
+        affine_mul_z(&sums[i]->add, &chosen[2 * i + 1]);
+        sums[i]->add_is_zero = digits[2 * i + 1].is_zero;
+    }
 }
 
 /* The sums of windows j, j + 1 ... of all groups: window by window. */
@@ -158,8 +183,7 @@ LANE_CALL uint64_t each_windows(
     for (size_t group = 0; group < groups; group++) {
         for (unsigned w = 0; w < count; w++) {
             struct lane_sum *sum = &scratch->sums[w * groups + group];
-            each_pair(sum, scratch, group, j + w, 0);
-            each_pair(sum + n, scratch, group, j + w, 2);
+            each_pairs(sum, sum + n, scratch, group, j + w);
         }
     }
     const uint64_t flag = sum_batch(scratch->sums, 2 * n, &blinds[0]);

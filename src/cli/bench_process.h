@@ -26,8 +26,8 @@ enum bench_process {
 struct bench_usage {
     uint64_t cpu_ns[BENCH_PROCESS_END]; /* user and system, so far */
     uint64_t memory_kb;                 /* of all together */
-    bool
-        is_pss; /* false: the sum of RSS, which is more; rooms are not dumpable, so that only root may read PSS */
+    /* False: the sum of RSS, which is more; rooms are not dumpable, so that only root may read PSS. */
+    bool is_pss;
 };
 
 const char *bench_process_name(enum bench_process process);

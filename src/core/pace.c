@@ -3,9 +3,9 @@
 #include "base/num.h"
 
 static const uint64_t second_ns = 1000000000;
-static const uint64_t sample_ns = 100000000; /* of a sample that has enough rows... */
-static const uint64_t sample_most_ns =
-    500000000; /* ...and of any: a stage that stands still is seen to */
+/* Of a sample that has enough rows, and of any: a stage that stands still is seen to. */
+static const uint64_t sample_ns = 100000000;
+static const uint64_t sample_most_ns = 500000000;
 
 enum {
     SAMPLE_ROWS = 32

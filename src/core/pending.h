@@ -21,11 +21,11 @@
 #include "wire/door_b.h"
 
 enum {
-    PENDING_MAX =
-        32768, /* what is signed within signing.duty_deadline_ms, at 13,000 a second; 21 MB if ever used */
+    /* What is signed within signing.duty_deadline_ms, at 13,000 a second; 21 MB if ever used. */
+    PENDING_MAX = 32768,
     PENDING_KEPT = 2048, /* rows whose memory stays when none is in use */
-    PENDING_BLOCK_RESERVE =
-        256, /* rows that only blocks may have: a flood of the rest never refuses one */
+    /* Rows that only blocks may have: a flood of the rest never refuses one. */
+    PENDING_BLOCK_RESERVE = 256
 };
 
 /* What goes first. */

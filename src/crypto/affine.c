@@ -1,9 +1,18 @@
 #include "crypto/affine.h"
 
 #include "crypto/batch_fault.h"
+#include "crypto/random.h"
 
 static const blst_fp2 one = {{FP_ONE}};
 static const blst_fp unblinded = FP_ONE;
+
+CC_ERR affine_draw_blinds(blst_fp *ret_blinds, size_t n)
+{
+    CC_TRY(random_bytes(ret_blinds, n * sizeof *ret_blinds));
+    for (size_t i = 0; i < n; i++)
+        ret_blinds[i].l[5] >>= 4; /* below the field's prime */
+    return CC_OK;
+}
 
 uint64_t affine_sum_secret(struct affine_sum *sum)
 {

@@ -7,7 +7,7 @@
  *           affine_sum_public() isn't constant-time and has no exceptions.
  * THREADS   Any: pure.
  * OWNERSHIP Borrows. No two sums of a batch have one `acc`.
- * ERRORS    None; see affine_sum_secret().
+ * ERRORS    SYSTEM: no random bytes. Of a sum: see affine_sum_secret().
  * SECRETS   Sums of secret points: callers keep them in locked memory and wipe them.
  */
 #ifndef CRYPTO_AFFINE_H
@@ -18,9 +18,9 @@
 struct affine_sum {
     blst_p2_affine *acc;
     blst_p2_affine add;
-    uint64_t
-        add_is_zero; /* masks, for the point at infinity: its coordinates are arbitrary. acc's is up to date */
-    uint64_t acc_is_zero; /* after the addition too */
+    /* Masks, for the point at infinity, whose coordinates are arbitrary. acc's is up to date after the addition too. */
+    uint64_t add_is_zero;
+    uint64_t acc_is_zero;
     /* private */
     blst_fp2 numerator;
     blst_fp2 denominator;
@@ -35,6 +35,8 @@ uint64_t affine_sum_secret(struct affine_sum *sum) CC_MUST_USE;
 bool affine_sum_public(struct affine_sum *sum, blst_p2_affine *acc, const blst_p2_affine *add)
     CC_MUST_USE;
 
+/* Random numbers of the field, of which each hides one inversion. */
+CC_ERR affine_draw_blinds(blst_fp *ret_blinds, size_t n);
 /* Adds what was prepared. `blind` is random, made for this call; NULL when all points are public. */
 void affine_add(struct affine_sum *sums, size_t n, const blst_fp *blind);
 

@@ -35,9 +35,8 @@ struct batch_item {
     const uint8_t *root;             /* BLS_ROOT_SIZE */
     const uint8_t *slot_public;      /* BLS_PUBLIC_SIZE, of the key's slot */
     const uint8_t *claim_public;     /* BLS_PUBLIC_SIZE, of the request */
-    atomic_bool
-        *keep_on_blst; /* of the key; true: only blst signs with it. Set here when its signature by
-                                      * another engine was flagged or wrong */
+    /* Of the key; true: only blst signs with it. Set here when its signature by another engine was flagged or wrong. */
+    atomic_bool *keep_on_blst;
     uint8_t *ret_signature; /* BLS_SIGNATURE_SIZE; untouched on an error */
     uint32_t error;         /* set here: an enum error_code */
 };
@@ -66,7 +65,7 @@ struct batch_counts {
     uint64_t hash_hits;
     uint64_t hash_misses;
     uint64_t flagged;       /* signatures that met an exceptional case */
-    uint64_t failed_checks; /* groups whose check did not hold */
+    uint64_t failed_checks; /* groups, and mixtures of roots, whose check did not hold */
 };
 void batch_signer_counts(const struct batch_signer *signer, struct batch_counts *ret_counts);
 

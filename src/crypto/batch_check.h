@@ -3,8 +3,8 @@
  * WHAT      For keys of one root: every point lies on the curve, and the sum of r_i S_i equals (the sum of r_i sk_i) times
  *           H, with random weights r_i that are drawn when the points are there, and H hashed afresh. For an output: its
  *           bytes decode to the point that was checked.
- * PROMISE   Wrong points pass with probability 2^-63, one alone never. README.md has the argument, and what it leaves open.
- *           Constant time in the secrets.
+ * PROMISE   One wrong point alone never passes; several do with probability 2^-63, or up to 1/12 where all their errors are
+ *           of small order and chosen to cancel. README.md has the argument. Constant time in the secrets.
  * THREADS   Any: all state is the caller's.
  * OWNERSHIP Borrows.
  * ERRORS    False, also when there are no random bytes.

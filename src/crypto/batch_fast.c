@@ -190,8 +190,8 @@ void batch_sign_same_root(struct batch_work *work,
     sign_again(work, hash_is_right);
 }
 
-/* The second time: each key in the place of its neighbour, and r - k instead of k. So neither a lane nor a digit that is
- * wrong every time is asked the same again.
+/* The second time: each key in the place of its neighbour, and r - k instead of k. A lane or a digit that is wrong every
+ * time is asked something else then.
  */
 static CC_ERR sign_again_otherwise(struct batch_work *work, const struct batch_kernel *kernel)
 {
@@ -222,6 +222,7 @@ static void keep_what_agrees(struct batch_work *work, const struct batch_kernel 
 {
     struct batch_made *made = work->made;
     size_t kept = 0;
+    bool differ = false;
     for (size_t i = 0; i < made->n; i++) {
         const size_t other = (i + made->n - 1) % made->n;
         const bool flagged = made->flags[i] | work->again->flags[other];
@@ -231,12 +232,15 @@ static void keep_what_agrees(struct batch_work *work, const struct batch_kernel 
             made->points[kept++] = made->points[i];
             continue;
         }
-        batch_count(flagged ? &work->signer->counts.flagged : &work->signer->counts.failed_checks,
-                    1);
+        if (flagged)
+            batch_count(&work->signer->counts.flagged, 1);
+        differ |= !flagged;
         if (!flagged || is_flagged_alone(work, kernel, false, i))
             blame(work, i);
     }
     made->n = kept;
+    if (differ)
+        batch_count(&work->signer->counts.failed_checks, 1);
 }
 
 /* Signs keys of different roots with an engine, twice. What is not done afterwards is left to blst. */

@@ -18,8 +18,8 @@
 struct batch_kernel {
     const char *name;
     enum batch_engine engine;
-    size_t
-        same_root_min; /* from how many keys of one root on it is faster than blst, check included; 0: never */
+    /* From how many keys of one root on it is faster than blst, check included; 0: never. */
+    size_t same_root_min;
     size_t different_roots_min; /* the same for keys of different roots */
     size_t scratch_size;        /* of zeroed memory, aligned to 64 bytes */
     bool (*supported)(void);

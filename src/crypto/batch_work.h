@@ -47,8 +47,8 @@ struct batch_work {
     size_t n_groups;
     struct batch_group groups[BATCH_MAX];
     uint16_t next[BATCH_MAX]; /* of each item: the next one of its group, or BATCH_NOBODY */
-    uint16_t
-        twin[BATCH_MAX]; /* of each item: an earlier one with its key and root, or BATCH_NOBODY */
+    /* Of each item: an earlier one with its key and root, or BATCH_NOBODY. */
+    uint16_t twin[BATCH_MAX];
     uint16_t group[BATCH_MAX];
     uint16_t place[BATCH_PLACES]; /* hash table of keys: 1 + an item, 0: free */
     bool done[BATCH_MAX];         /* of each item: its signature is out */

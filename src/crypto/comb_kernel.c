@@ -1,7 +1,6 @@
 #include "crypto/batch_fault.h"
 #include "crypto/batch_kernel.h"
 #include "crypto/comb.h"
-#include "crypto/random.h"
 #include "crypto/weighted_sum.h"
 
 _Static_assert((int)WEIGHTED_BUCKETS <= (int)COMB_SUMS, "the sum borrows the walk's sums");
@@ -23,14 +22,6 @@ static void prepare(void *scratch, const struct bls_hash *hash)
     comb_table_build(&work->table, hash, &work->walk);
 }
 
-static CC_ERR draw_blinds(blst_fp *ret_blinds)
-{
-    CC_TRY(random_bytes(ret_blinds, COMB_BLINDS * sizeof *ret_blinds));
-    for (size_t i = 0; i < COMB_BLINDS; i++)
-        ret_blinds[i].l[5] >>= 4; /* below the field's prime */
-    return CC_OK;
-}
-
 static CC_ERR sign_same(void *scratch,
                         const struct scalar_split *splits,
                         size_t n,
@@ -41,7 +32,7 @@ static CC_ERR sign_same(void *scratch,
     batch_fault(BATCH_FAULT_TABLE, &work->table, sizeof work->table);
     for (size_t done = 0; done < n;) {
         const size_t keys = n - done < COMB_KEYS ? n - done : COMB_KEYS;
-        CC_TRY(draw_blinds(work->walk.blinds));
+        CC_TRY(affine_draw_blinds(work->walk.blinds, COMB_BLINDS));
         comb_sign(&work->table, splits + done, keys, &work->walk, ret_points + done,
                   ret_flags + done);
         done += keys;

@@ -2,9 +2,9 @@
  *
  * WHAT      Kernels over the lane type: one root and many keys by a table of the root's multiples; each key with a root of
  *           its own; weighted sums of points, for the check.
- * PROMISE   Constant time in the scalars: no branch and no address depends on one (tools/check-lanes and the tests of
- *           tests/ct hold the source and the object to it). A lane never touches another lane's result, but an exceptional
- *           addition, which takes a fault, raises one flag for all that were signed together.
+ * PROMISE   Constant time in the scalars: no branch and no address depends on one (tests/ctime/ and
+ *           tools/check-lane-object hold source and object to it). A lane never touches another lane's result, but an
+ *           exceptional addition, which takes a fault, raises one flag for all that were signed together.
  * THREADS   Any: all state is the caller's.
  * OWNERSHIP Borrows.
  * ERRORS    A flag that isn't zero: none of the points is to be used.

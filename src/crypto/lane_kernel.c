@@ -1,7 +1,6 @@
 #include "crypto/batch_fault.h"
 #include "crypto/batch_kernel.h"
 #include "crypto/lane.h"
-#include "crypto/random.h"
 #include "crypto/weighted_sum.h"
 
 struct lane_work {
@@ -32,14 +31,6 @@ static void prepare(void *scratch, const struct bls_hash *hash)
     lane_native.table_build(table_of(work), hash_point(hash), scratch_of(work));
 }
 
-static CC_ERR draw_blinds(blst_fp *ret_blinds)
-{
-    CC_TRY(random_bytes(ret_blinds, LANE_BLINDS * sizeof *ret_blinds));
-    for (size_t i = 0; i < LANE_BLINDS; i++)
-        ret_blinds[i].l[5] >>= 4; /* below the field's prime */
-    return CC_OK;
-}
-
 static size_t keys_at_once(size_t left)
 {
     return left < LANE_KEYS ? left : LANE_KEYS;
@@ -55,7 +46,7 @@ static CC_ERR sign_same(void *scratch,
     batch_fault(BATCH_FAULT_TABLE, work->table, sizeof work->table);
     for (size_t done = 0; done < n;) {
         const size_t keys = keys_at_once(n - done);
-        CC_TRY(draw_blinds(work->blinds));
+        CC_TRY(affine_draw_blinds(work->blinds, LANE_BLINDS));
         const uint64_t flag = lane_native.sign_same(
             table_of(work), splits + done, keys, work->blinds, scratch_of(work), ret_points + done);
         for (size_t i = 0; i < keys; i++)
@@ -75,7 +66,7 @@ static CC_ERR sign_different(void *scratch,
     struct lane_work *work = scratch;
     for (size_t done = 0; done < n;) {
         const size_t keys = keys_at_once(n - done);
-        CC_TRY(draw_blinds(work->blinds));
+        CC_TRY(affine_draw_blinds(work->blinds, LANE_BLINDS));
         const uint64_t flag = lane_native.sign_each(
             hashes + done, splits + done, keys, work->blinds, scratch_of(work), ret_points + done);
         for (size_t i = 0; i < keys; i++)

@@ -4,7 +4,8 @@
  *           to judge; this bounds memory, here and there.
  * PROMISE   Never more than BUDGET_TOTAL are admitted, and BUDGET_BLOCKS more for blocks. One client gets at most
  *           BUDGET_SHARE times what is left for the others: alone four fifths of all, of two each four ninths, and so
- *           on; so nobody is refused because somebody else asks for everything.
+ *           on; so nobody is refused because somebody else asks for everything. What holds a block is bound by the
+ *           totals alone.
  * THREADS   Any.   OWNERSHIP By value.   ERRORS None.   SECRETS None.
  */
 #ifndef FRONT_BUDGET_H

@@ -11,7 +11,8 @@
  *           leaves it to that one. receive: one thread. `done` is called by the thread that calls receive, expire,
  *           submit or stop. Between submit and `done` nobody else touches the ticket. Nothing here blocks.
  * OWNERSHIP The table owns tickets; a ticket's buffers stay with it for reuse, wiped between users.
- * ERRORS    In the ticket: DOOR_CLOSED, BUSY (no answer in time, or too many waiting and this one not urgent), PROTOCOL, or what the core says.
+ * ERRORS    In the ticket: DOOR_CLOSED, BUSY (no answer in time, or front/budget.h did not admit it), PROTOCOL, or what the
+ *           core says.
  * SECRETS   None in this release.
  */
 #ifndef FRONT_EXCHANGE_H
@@ -39,7 +40,7 @@ enum {
 struct ticket {
     uint32_t index;
     void *owner; /* of who took it */
-    bool urgent; /* a block: never refused for the number that waits */
+    bool urgent; /* a block: goes first, and is admitted beyond what others may have */
     /* The question. */
     enum ticket_ask ask;
     union {

@@ -5,7 +5,7 @@
  *           core once.
  * THREADS   engine_new() before the sandbox locks (it detects the processor and tests what it found); the rest any.
  * OWNERSHIP engine_free() when no thread signs any more.
- * ERRORS    NO_MEMORY.
+ * ERRORS    NO_MEMORY, MEMLOCK (the test of an engine signs in locked memory).
  * SECRETS   None: the keys come by crypto/batch.h, batch by batch.
  */
 #ifndef VAULT_ENGINE_H

@@ -25,7 +25,9 @@ struct stream {
     struct pace pace;
     struct busy busy;
     size_t with_vault;
-    size_t most; /* that its taker takes at once */
+    size_t blocks_with_vault; /* of these, rows of PENDING_BLOCK */
+    bool sated;               /* it got many of those, and has not signed all of them yet */
+    size_t most;              /* that its taker takes at once */
     uint64_t commit_ns;
     bool poked;
 };
@@ -95,9 +97,24 @@ static enum pending_rank last_rank(const struct backlog *backlog, const struct s
                                                                          : PENDING_REST;
 }
 
+/* Blocks go on while the vault has enough of the rest, but not without end: nothing overtakes what was taken, another client's
+ * block has its turn only here, and with the vault the rest has its turn only when no block is there.
+ */
+static bool is_open(const struct backlog *backlog, const struct stream *s)
+{
+    return backlog->stopped || !s->sated;
+}
+
+static void count_blocks(struct stream *s, size_t with_vault)
+{
+    s->blocks_with_vault = with_vault;
+    s->sated = with_vault > (s->sated ? 0 : BACKLOG_AHEAD);
+}
+
 static bool has_news(const struct backlog *backlog, const struct stream *s)
 {
-    return s->poked || backlog->stopped || fair_queue_count(&s->queue, last_rank(backlog, s));
+    return s->poked || backlog->stopped ||
+           (is_open(backlog, s) && fair_queue_count(&s->queue, last_rank(backlog, s)));
 }
 
 static void signal_news(struct backlog *backlog)
@@ -166,7 +183,7 @@ static void take_rows(struct backlog *backlog,
                       struct pending_list *ret_late)
 {
     enum pending_rank last = last_rank(backlog, s);
-    size_t batch = batch_of(s);
+    size_t batch = is_open(backlog, s) ? batch_of(s) : 0;
     uint64_t now = clock_mono_ns();
     struct pending *row = NULL;
     while (ret_list->count < batch && fair_queue_count(&s->queue, last)) {
@@ -219,35 +236,47 @@ void backlog_passed(struct backlog *backlog,
 {
     struct stream *s = &backlog->streams[stream];
     uint64_t now = clock_mono_ns();
-    for (struct pending *row = list->head; row; row = row->next)
+    size_t blocks = 0;
+    for (struct pending *row = list->head; row; row = row->next) {
         row->backlog = backlog;
+        blocks += row->rank == PENDING_BLOCK;
+    }
     take_lock(backlog);
     count_busy(s, 0, now);
     pace_count(&s->pace, answered, now);
     s->with_vault += list->count;
+    count_blocks(s, s->blocks_with_vault + blocks);
     drop_lock(backlog);
 }
 
-static void count_answered(struct stream *s, size_t n, uint64_t now)
+struct answered {
+    size_t rows;
+    size_t blocks;
+};
+
+static void count_answered(struct stream *s, struct answered answered, uint64_t now)
 {
-    if (n == 0)
+    if (answered.rows == 0)
         return;
-    count_busy(s, n, now);
-    pace_count(&s->pace, n, now);
-    s->with_vault -= n;
+    count_busy(s, answered.rows, now);
+    pace_count(&s->pace, answered.rows, now);
+    s->with_vault -= answered.rows;
+    count_blocks(s, s->blocks_with_vault - answered.blocks);
 }
 
 void backlog_answered(const struct pending_list *list)
 {
     struct backlog *backlog = NULL;
-    size_t n[BACKLOG_STREAMS] = {0};
+    struct answered n[BACKLOG_STREAMS] = {{0}};
     for (struct pending *row = list->head; row; row = row->next) {
         if (!row->backlog)
             continue;
         cc_assert(!backlog || row->backlog == backlog);
         backlog = row->backlog;
         row->backlog = NULL;
-        n[stream_of(backlog, row) - backlog->streams]++;
+        struct answered *of = &n[stream_of(backlog, row) - backlog->streams];
+        of->rows++;
+        of->blocks += row->rank == PENDING_BLOCK;
     }
     if (!backlog)
         return;

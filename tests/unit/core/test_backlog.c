@@ -227,6 +227,52 @@ static void test_P29_who_asks_little_waits_little_for_a_slow_vault(void **state)
     give(&batch);
 }
 
+/* Blocks, or what they are made of, without end: the next ones go when the vault has signed all that it got, so that others
+ * find it idle now and then, and then each client has its turn.
+ */
+static void flood_with(enum eth_kind kind, enum backlog_stream stream)
+{
+    assert_int_equal(put(FLOODER, kind, 10 * BATCH), 0);
+    struct pending_list most = take(stream);
+    assert_int_equal(most.count, BATCH);
+    backlog_passed(backlog, stream, &most, 0);
+    assert_int_equal(take(stream).count, 0);
+    assert_int_equal(put(MODEST, kind, 1), 0);
+    struct pending_list last = {0};
+    pending_list_add(&last, pending_list_shift(&most));
+    give(&most);
+    assert_int_equal(take(stream).count, 0);
+    give(&last);
+    struct pending_list next = take(stream);
+    size_t at = 0;
+    for (struct pending *row = next.head; row && row->client != MODEST; row = row->next)
+        at++;
+    assert_true(at <= 1);
+    give(&next);
+}
+
+/* As long as the vault has few of them, they wait for nothing. */
+static void test_P29_a_few_blocks_wait_for_nothing(void **state)
+{
+    struct pending_list given[BACKLOG_AHEAD];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+        assert_int_equal(put(FLOODER, KIND_RANDAO_REVEAL, 1), 0);
+        given[i] = take(BACKLOG_OBJECTS);
+        assert_int_equal(given[i].count, 1);
+        backlog_passed(backlog, BACKLOG_OBJECTS, &given[i], 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(given); i++)
+        give(&given[i]);
+}
+
+static void test_P29_a_flood_of_blocks_does_not_hold_up_another_block(void **state)
+{
+    (void)state;
+    flood_with(KIND_RANDAO_REVEAL, BACKLOG_OBJECTS);
+    flood_with(KIND_BLOCK_V2, BACKLOG_CLAIMS);
+}
+
 static void test_P29_no_client_has_all_rows(void **state)
 {
     size_t refused = 0;
@@ -286,6 +332,8 @@ int main(void)
         TEST(test_P29_what_would_wait_too_long_is_refused_at_once),
         TEST(test_P29_what_has_waited_too_long_is_refused_in_its_turn),
         TEST(test_P29_who_asks_little_waits_little_for_a_slow_vault),
+        TEST(test_P29_a_few_blocks_wait_for_nothing),
+        TEST(test_P29_a_flood_of_blocks_does_not_hold_up_another_block),
         TEST(test_P29_no_client_has_all_rows),
         TEST(test_P29_a_stall_refuses_nobody_afterwards),
         TEST(test_refusals_of_the_history_count_as_progress),

@@ -64,7 +64,7 @@ struct batch_counts {
     uint64_t by_engine[BATCH_ENGINE_END]; /* signatures given out, by who made them */
     uint64_t hash_hits;
     uint64_t hash_misses;
-    uint64_t flagged;       /* signatures that met an exceptional case */
+    uint64_t flagged;       /* signatures that met an exceptional case, or shared lanes with one */
     uint64_t failed_checks; /* groups, and mixtures of roots, whose check did not hold */
 };
 void batch_signer_counts(const struct batch_signer *signer, struct batch_counts *ret_counts);

@@ -1,12 +1,12 @@
 /* crypto/batch_kernel.h - what an engine for many signatures is to the batch signer.
  *
  * WHAT      Verbs that make points, and from which size on it pays to use them; the table of all engines.
- * PROMISE   Of an engine: constant time in the scalars; a key's fault or exceptional case stays its own; what is secret in
+ * PROMISE   Of an engine: constant time in the scalars; no key's result is spoilt by another's unnoticed; what is secret in
  *           its scratch is wiped before a verb returns. Its points are not trusted: crypto/batch_check.h.
  * THREADS   The verbs are pure but for the scratch: one thread at a time in each.
  * OWNERSHIP Borrows.
- * ERRORS    A verb that fails (SYSTEM: no random bytes) has made nothing. A flag that isn't zero: the key met an
- *           exceptional case and its point is nonsense.
+ * ERRORS    A verb that fails (SYSTEM: no random bytes) has made nothing. A flag that isn't zero: the key, or one that was
+ *           signed together with it, met an exceptional case; its point is not to be used.
  * SECRETS   Splits and scratch lie in the locked memory of a work.
  */
 #ifndef CRYPTO_BATCH_KERNEL_H

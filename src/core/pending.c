@@ -242,14 +242,6 @@ void pending_queue_put(struct pending_queue *queue, struct pending_list *list)
     drop_lock(&queue->lock);
 }
 
-void pending_queue_poke(struct pending_queue *queue)
-{
-    take_lock(&queue->lock);
-    queue->poked = true;
-    (void)pthread_cond_signal(&queue->filled);
-    drop_lock(&queue->lock);
-}
-
 void pending_queue_stop(struct pending_queue *queue)
 {
     take_lock(&queue->lock);
@@ -275,7 +267,7 @@ static bool gives_others(const struct pending_queue *queue)
 
 static bool has_news(const struct pending_queue *queue)
 {
-    return queue->urgent.head || gives_others(queue) || queue->poked || queue->stopped;
+    return queue->urgent.head || gives_others(queue) || queue->stopped;
 }
 
 static void wait_for_news(struct pending_queue *queue, uint64_t until_ns)
@@ -296,7 +288,6 @@ bool pending_queue_take(struct pending_queue *queue,
     *ret_list = (struct pending_list){0};
     take_lock(&queue->lock);
     wait_for_news(queue, until_ns);
-    queue->poked = false;
     while (ret_list->count < max && (row = pending_list_shift(&queue->urgent)))
         pending_list_add(ret_list, row);
     size_t others = 0;

@@ -97,7 +97,6 @@ struct pending_queue {
     struct pending_list urgent;
     struct pending_list others;
     size_t room; /* how many of the others one take may have; SIZE_MAX: any number */
-    bool poked;
     bool stopped;
 };
 
@@ -105,12 +104,10 @@ void pending_queue_init(struct pending_queue *queue);
 void pending_queue_release(struct pending_queue *queue);
 /* Moves all of `list` to the end of the queue, blocks to the urgent lane. */
 void pending_queue_put(struct pending_queue *queue, struct pending_list *list);
-/* Makes the taker return although nothing is queued. */
-void pending_queue_poke(struct pending_queue *queue);
 void pending_queue_stop(struct pending_queue *queue);
 /* From now on a take has at most `rows` that are not blocks. */
 void pending_queue_set_room(struct pending_queue *queue, size_t rows);
-/* Waits until there is a row, a poke, a stop, or the monotonic time is `until_ns` (0: for ever); takes up to `max`
+/* Waits until there is a row, a stop, or the monotonic time is `until_ns` (0: for ever); takes up to `max`
  * rows. False once the queue was stopped and is empty.
  */
 bool pending_queue_take(struct pending_queue *queue,

@@ -14,7 +14,7 @@
 #include "slash/index.h"
 #include "slash/sqlite_db.h"
 
-/* Opening makes it where an earlier build has not. */
+/* Opening makes it where there is none: without it nothing is half folded. */
 #define SQLITE_FOLD_TABLE                                                                          \
     "CREATE TABLE IF NOT EXISTS fold ("                                                            \
     "  id INTEGER PRIMARY KEY CHECK (id = 1),"                                                     \

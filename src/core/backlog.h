@@ -4,9 +4,9 @@
  *           is a fair queue (core/fair_queue.h) whose pace is measured (core/pace.h). What the vault can't sign yet stays
  *           here, where the next batch grows, where a block overtakes, and where nothing has been recorded in vain.
  * PROMISE   A row whose expected wait is beyond the deadline is refused when it comes; one that has waited half as long
- *           again is refused when its turn comes: late signatures are worth nothing, and keep others waiting. Never a block, but of
- *           more than BACKLOG_AHEAD blocks with the vault the next ones wait until all of those are signed. One
- *           client never has so many rows that others find none. No time is waited out: a taker gets whatever waits as
+ *           again is refused when its turn comes: late signatures are worth nothing, and keep others waiting. A block is never
+ *           refused; once the vault has more than BACKLOG_AHEAD of them, the next ones wait until those are signed. One
+ *           client's duties never fill so many rows that others find none. No time is waited out: a taker gets whatever waits as
  *           soon as the vault has less than it signs during a commit.
  * THREADS   Any; a taker for each stream. backlog.lock is a leaf.
  * OWNERSHIP Owns the rows between put and take.

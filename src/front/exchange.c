@@ -145,7 +145,7 @@ static void complete(struct exchange *x, struct ticket *t, uint64_t generation, 
 {
     t->err = err;
     if (t->admitted)
-        budget_give(&x->budget, t->question.sign.client, 1);
+        budget_give(&x->budget, t->question.sign.client, 1, t->urgent);
     t->admitted = false;
     metric_sub(METRIC_HTTP_IN_FLIGHT, 1);
     (void)atomic_fetch_sub(&x->waiting, 1);

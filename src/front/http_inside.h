@@ -97,9 +97,10 @@ struct request {
     struct refusal refusal;
     struct buf body;
     struct buf answer;
-    struct batch *batch;  /* NULL: none */
-    uint32_t admitted;    /* requests in `batch` that the budget counts */
-    struct request *next; /* in the queue of large bodies */
+    struct batch *batch;     /* NULL: none */
+    uint32_t admitted;       /* requests in `batch` that the budget counts */
+    bool admitted_for_block; /* beyond its client's share */
+    struct request *next;    /* in the queue of large bodies */
 };
 
 struct parser {

@@ -371,8 +371,9 @@ static cc_err parse_batch(struct request *r, struct jdoc *doc)
     uint32_t client = r->client;
     uint32_t count;
     CC_TRY(batch_open(doc, r->body.data, r->body.len, &count));
-    if (!budget_take(budget, client, count, false) &&
-        !(batch_names_block(doc) && budget_take(budget, client, count, true))) {
+    bool admitted = budget_take(budget, client, count, false);
+    r->admitted_for_block = !admitted && batch_names_block(doc);
+    if (!admitted && !(r->admitted_for_block && budget_take(budget, client, count, true))) {
         metric_add(METRIC_HTTP_SHED, 0, 0, 1);
         return CC_FAIL(BUSY, "too many requests are waiting");
     }
@@ -591,7 +592,7 @@ void request_completed(void *http,
     batch_free(r->batch);
     r->batch = NULL;
     if (r->admitted)
-        budget_give(&h->exchange->budget, r->client, r->admitted);
+        budget_give(&h->exchange->budget, r->client, r->admitted, r->admitted_for_block);
     explicit_bzero(&r->match, sizeof r->match);
     ticket_release(h->exchange, r->ticket);
     (void)atomic_fetch_sub(&h->active, 1);

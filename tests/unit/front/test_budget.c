@@ -7,8 +7,10 @@ static struct budget budget;
 static int empty(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < BUDGET_CLIENTS; i++)
+    for (uint32_t i = 0; i < BUDGET_CLIENTS; i++) {
         atomic_store(&budget.used_by[i], 0);
+        atomic_store(&budget.blocks_by[i], 0);
+    }
     atomic_store(&budget.used, 0);
     return 0;
 }
@@ -56,8 +58,23 @@ static void test_blocks_have_more_and_an_end(void **state)
     assert_in_range(all, BUDGET_TOTAL - 8, BUDGET_TOTAL);
     assert_false(budget_take(&budget, 50, 2048, false));
     assert_true(budget_take(&budget, 50, 2048, true));
-    assert_int_equal(fill(50, true), BUDGET_TOTAL + BUDGET_BLOCKS - all - 2048);
     assert_false(budget_take(&budget, 50, 1, true));
+    assert_int_equal(fill(51, true), 2048);
+    assert_int_equal(fill(52, true), BUDGET_TOTAL + BUDGET_BLOCKS - all - 2 * 2048);
+    assert_false(budget_take(&budget, 53, 1, true));
+}
+
+/* One block in each batch does not let a client have everything. */
+static void test_P29_batches_with_a_block_leave_room_for_others(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        if (!budget_take(&budget, 1, 2048, false))
+            (void)budget_take(&budget, 1, 2048, true);
+    assert_false(budget_take(&budget, 1, 2048, true));
+    assert_true(budget_take(&budget, 2, 2048, false));
+    assert_true(budget_take(&budget, 3, 2048, true));
+    assert_true(budget_take(&budget, 4, 1, true));
 }
 
 static void test_what_is_given_back_can_be_had_again(void **state)
@@ -65,10 +82,14 @@ static void test_what_is_given_back_can_be_had_again(void **state)
     (void)state;
     uint32_t got = fill(7, false);
     assert_false(budget_take(&budget, 7, got, false)); /* a refusal leaves no trace */
-    budget_give(&budget, 7, got);
+    budget_give(&budget, 7, got, false);
     assert_int_equal(atomic_load(&budget.used), 0);
     assert_int_equal(atomic_load(&budget.used_by[7]), 0);
     assert_int_equal(fill(7, false), got);
+    budget_give(&budget, 7, got, false);
+    assert_true(budget_take(&budget, 7, 2048, true));
+    budget_give(&budget, 7, 2048, true);
+    assert_int_equal(atomic_load(&budget.blocks_by[7]), 0);
 }
 
 int main(void)
@@ -79,6 +100,7 @@ int main(void)
         TEST(test_a_flood_of_one_does_not_refuse_another),
         TEST(test_ten_thousand_of_one_client_in_five_batches),
         TEST(test_blocks_have_more_and_an_end),
+        TEST(test_P29_batches_with_a_block_leave_room_for_others),
         TEST(test_what_is_given_back_can_be_had_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -352,7 +352,7 @@ static void test_too_many_waiting_are_refused_but_for_blocks(void **state)
         exchange_expire(&exchange, clock_mono_ms() + 10000, 0);
     ticket_release(&exchange, last);
     ticket_release(&exchange, block);
-    budget_give(&exchange.budget, 0, others);
+    budget_give(&exchange.budget, 0, others, false);
     assert_int_equal(atomic_load(&exchange.budget.used), 0);
 }
 

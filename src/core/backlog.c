@@ -25,7 +25,7 @@ struct stream {
     struct pace pace;
     struct busy busy;
     size_t with_vault;
-    size_t blocks_with_vault; /* of these, rows of PENDING_BLOCK */
+    size_t blocks_with_vault; /* of these, rows of KIND_RANK_BLOCK */
     bool sated;               /* it got many of those, and has not signed all of them yet */
     size_t most;              /* that its taker takes at once */
     uint64_t commit_ns;
@@ -82,19 +82,19 @@ static bool vault_wants_more(const struct stream *s)
 {
     size_t batch = batch_of(s);
     return s->with_vault <= ahead_of(s) ||
-           (s->with_vault <= batch && fair_queue_count(&s->queue, PENDING_REST) >= batch);
+           (s->with_vault <= batch && fair_queue_count(&s->queue, KIND_RANK_REST) >= batch);
 }
 
 /* Down to which rank rows of the stream may go on; the rest waits for duties of both streams. */
-static enum pending_rank last_rank(const struct backlog *backlog, const struct stream *s)
+static enum kind_rank last_rank(const struct backlog *backlog, const struct stream *s)
 {
     const struct stream *claims = &backlog->streams[BACKLOG_CLAIMS];
     if (backlog->stopped)
-        return PENDING_REST;
+        return KIND_RANK_REST;
     if (!vault_wants_more(s))
-        return PENDING_BLOCK;
-    return s != claims && fair_queue_count(&claims->queue, PENDING_DUTY) ? PENDING_DUTY
-                                                                         : PENDING_REST;
+        return KIND_RANK_BLOCK;
+    return s != claims && fair_queue_count(&claims->queue, KIND_RANK_DUTY) ? KIND_RANK_DUTY
+                                                                           : KIND_RANK_REST;
 }
 
 /* Blocks go on while the vault has enough of the rest, but not without end: nothing overtakes what was taken, another client's
@@ -129,7 +129,7 @@ static void signal_news(struct backlog *backlog)
 static bool is_refused(struct backlog *backlog, const struct pending *row, size_t free_rows)
 {
     struct stream *s = stream_of(backlog, row);
-    if (row->rank == PENDING_BLOCK || backlog->stopped)
+    if (row->rank == KIND_RANK_BLOCK || backlog->stopped)
         return false;
     if (fair_queue_of_client(&s->queue, row) > BACKLOG_SHARE * free_rows)
         return true;
@@ -174,7 +174,7 @@ static void wait_for_news(struct backlog *backlog, struct stream *s, uint64_t un
 
 static bool is_late(const struct backlog *backlog, const struct pending *row, uint64_t now)
 {
-    return row->rank != PENDING_BLOCK && now - row->queued_ns > 3 * backlog->deadline_ns / 2;
+    return row->rank != KIND_RANK_BLOCK && now - row->queued_ns > 3 * backlog->deadline_ns / 2;
 }
 
 static void take_rows(struct backlog *backlog,
@@ -182,7 +182,7 @@ static void take_rows(struct backlog *backlog,
                       struct pending_list *ret_list,
                       struct pending_list *ret_late)
 {
-    enum pending_rank last = last_rank(backlog, s);
+    enum kind_rank last = last_rank(backlog, s);
     size_t batch = is_open(backlog, s) ? batch_of(s) : 0;
     uint64_t now = clock_mono_ns();
     struct pending *row = NULL;
@@ -192,7 +192,7 @@ static void take_rows(struct backlog *backlog,
         while ((row = pending_list_shift(&some)))
             pending_list_add(is_late(backlog, row, now) ? ret_late : ret_list, row);
     }
-    pace_set_waiting(&s->pace, fair_queue_count(&s->queue, PENDING_REST) != 0, now);
+    pace_set_waiting(&s->pace, fair_queue_count(&s->queue, KIND_RANK_REST) != 0, now);
 }
 
 bool backlog_take(struct backlog *backlog,
@@ -239,7 +239,7 @@ void backlog_passed(struct backlog *backlog,
     size_t blocks = 0;
     for (struct pending *row = list->head; row; row = row->next) {
         row->backlog = backlog;
-        blocks += row->rank == PENDING_BLOCK;
+        blocks += row->rank == KIND_RANK_BLOCK;
     }
     take_lock(backlog);
     count_busy(s, 0, now);
@@ -276,7 +276,7 @@ void backlog_answered(const struct pending_list *list)
         row->backlog = NULL;
         struct answered *of = &n[stream_of(backlog, row) - backlog->streams];
         of->rows++;
-        of->blocks += row->rank == PENDING_BLOCK;
+        of->blocks += row->rank == KIND_RANK_BLOCK;
     }
     if (!backlog)
         return;
@@ -320,7 +320,7 @@ size_t backlog_count(struct backlog *backlog)
     size_t n = 0;
     take_lock(backlog);
     for (size_t i = 0; i < BACKLOG_STREAMS; i++)
-        n += fair_queue_count(&backlog->streams[i].queue, PENDING_REST);
+        n += fair_queue_count(&backlog->streams[i].queue, KIND_RANK_REST);
     drop_lock(backlog);
     return n;
 }

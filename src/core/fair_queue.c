@@ -65,7 +65,7 @@ static void take_one(struct fair_queue *queue, struct fair_lane *lane, struct pe
 }
 
 void fair_queue_take(struct fair_queue *queue,
-                     enum pending_rank last,
+                     enum kind_rank last,
                      size_t max,
                      struct pending_list *list)
 {
@@ -75,7 +75,7 @@ void fair_queue_take(struct fair_queue *queue,
             take_one(queue, &queue->lanes[rank], list);
 }
 
-size_t fair_queue_count(const struct fair_queue *queue, enum pending_rank last)
+size_t fair_queue_count(const struct fair_queue *queue, enum kind_rank last)
 {
     size_t n = 0;
     for (size_t rank = 0; rank <= last; rank++)

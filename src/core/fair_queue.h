@@ -27,7 +27,7 @@ struct fair_lane {
 };
 
 struct fair_queue {
-    struct fair_lane lanes[PENDING_RANKS];
+    struct fair_lane lanes[KIND_RANKS];
     uint32_t clients[FAIR_CLIENTS];
     size_t rows[FAIR_CLIENTS]; /* of each; 0: the place is free */
 };
@@ -36,11 +36,11 @@ void fair_queue_init(struct fair_queue *queue);
 void fair_queue_put(struct fair_queue *queue, struct pending *row);
 /* Moves up to `max` rows of the ranks up to `last` to the end of the list. */
 void fair_queue_take(struct fair_queue *queue,
-                     enum pending_rank last,
+                     enum kind_rank last,
                      size_t max,
                      struct pending_list *list);
 /* How many rows of the ranks up to `last` wait. */
-size_t fair_queue_count(const struct fair_queue *queue, enum pending_rank last);
+size_t fair_queue_count(const struct fair_queue *queue, enum kind_rank last);
 /* How many rows would go before this one, at most, if nothing else came. */
 size_t fair_queue_ahead(const struct fair_queue *queue, const struct pending *row);
 /* How many rows this row's client has here. */

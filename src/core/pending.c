@@ -16,32 +16,6 @@ struct pending_table {
     uint32_t generations[PENDING_MAX]; /* outlive the rows' memory */
 };
 
-static const enum pending_rank ranks[KIND_END] = {
-    [KIND_ATTESTATION] = PENDING_DUTY,
-    [KIND_BLOCK] = PENDING_BLOCK,
-    [KIND_BLOCK_V2] = PENDING_BLOCK,
-    [KIND_RANDAO_REVEAL] = PENDING_BLOCK, /* stands in the block */
-    [KIND_AGGREGATION_SLOT] = PENDING_DUTY,
-    [KIND_AGGREGATE_AND_PROOF] = PENDING_DUTY,
-    [KIND_AGGREGATE_AND_PROOF_V2] = PENDING_DUTY,
-    [KIND_SYNC_COMMITTEE_MESSAGE] = PENDING_DUTY,
-    [KIND_SYNC_COMMITTEE_SELECTION_PROOF] = PENDING_DUTY,
-    [KIND_SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF] = PENDING_DUTY,
-    [KIND_VALIDATOR_REGISTRATION] = PENDING_REST,
-    [KIND_DEPOSIT] = PENDING_REST,
-    [KIND_VOLUNTARY_EXIT] = PENDING_REST,
-    [KIND_EXECUTION_PAYLOAD_BID] = PENDING_DUTY,
-    [KIND_EXECUTION_PAYLOAD_ENVELOPE] = PENDING_BLOCK, /* without it the block is empty */
-    [KIND_PAYLOAD_ATTESTATION_MESSAGE] = PENDING_DUTY,
-    [KIND_PROPOSER_PREFERENCES] = PENDING_REST,
-    [KIND_BUILDER_REQUEST_AUTH] = PENDING_REST,
-};
-
-enum pending_rank pending_rank_of(enum eth_kind kind)
-{
-    return kind < KIND_END ? ranks[kind] : PENDING_REST;
-}
-
 void pending_list_add(struct pending_list *list, struct pending *row)
 {
     row->next = NULL;
@@ -112,9 +86,9 @@ static struct pending *unused_row(struct pending_table *table)
     return row;
 }
 
-struct pending *pending_take(struct pending_table *table, enum pending_rank rank)
+struct pending *pending_take(struct pending_table *table, enum kind_rank rank)
 {
-    size_t reserve = rank == PENDING_BLOCK ? 0 : PENDING_BLOCK_RESERVE;
+    size_t reserve = rank == KIND_RANK_BLOCK ? 0 : PENDING_BLOCK_RESERVE;
     struct pending *row = NULL;
     take_lock(&table->lock);
     if (table->in_use + reserve < PENDING_MAX)

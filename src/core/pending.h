@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "core/sign_path.h"
+#include "eth/kind.h"
 #include "wire/door_a.h"
 #include "wire/door_b.h"
 
@@ -28,18 +29,10 @@ enum {
     PENDING_BLOCK_RESERVE = 256
 };
 
-/* What goes first. */
-enum pending_rank {
-    PENDING_BLOCK, /* and what a block is made of: never refused for load */
-    PENDING_DUTY,  /* must be signed within seconds */
-    PENDING_REST,
-    PENDING_RANKS
-};
-
 struct backlog;
 
 struct pending {
-    enum pending_rank rank;
+    enum kind_rank rank;
     uint32_t client;      /* who asks: wire/door_a.h */
     uint32_t front_epoch; /* whose request it is: the front of which door */
     uint64_t arrived_ns;
@@ -63,11 +56,9 @@ struct pending_list {
 void pending_list_add(struct pending_list *list, struct pending *row);
 struct pending *pending_list_shift(struct pending_list *list); /* NULL: empty */
 
-enum pending_rank pending_rank_of(enum eth_kind kind);
-
 static inline bool pending_is_block(const struct pending *row)
 {
-    return row->rank == PENDING_BLOCK;
+    return row->rank == KIND_RANK_BLOCK;
 }
 
 struct pending_table;
@@ -76,7 +67,7 @@ CC_ERR pending_table_new(struct pending_table **ret_table);
 void pending_table_free(struct pending_table *table);
 
 /* An empty row of that rank, or NULL when all that this request may use are taken. */
-struct pending *pending_take(struct pending_table *table, enum pending_rank rank);
+struct pending *pending_take(struct pending_table *table, enum kind_rank rank);
 /* Empties the list. */
 void pending_give(struct pending_table *table, struct pending_list *list);
 size_t pending_free_rows(struct pending_table *table);

@@ -48,7 +48,7 @@ static void accept(struct reader *reader,
                    struct sign_outcome *outcome,
                    uint64_t arrived_ns)
 {
-    struct pending *row = pending_take(reader->service->table, pending_rank_of(outcome->kind));
+    struct pending *row = pending_take(reader->service->table, kind_info(outcome->kind)->rank);
     if (!row) {
         outcome->error = ERROR_BUSY;
         metric_add(METRIC_SIGNING_SHED, report_label(outcome->kind), 0, 1);

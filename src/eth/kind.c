@@ -1,11 +1,12 @@
 #include "eth/kind.h"
 
 static const struct kind_info kinds[KIND_END] = {
-#define K(name_, key_, class_, slashable_, domain_, version_)                                      \
+#define K(name_, key_, class_, rank_, slashable_, domain_, version_)                               \
     [KIND_##name_] = {                                                                             \
         .name = #name_,                                                                            \
         .object_key = (key_),                                                                      \
         .class = KIND_CLASS_##class_,                                                              \
+        .rank = KIND_RANK_##rank_,                                                                 \
         .slashable = SLASHABLE_##slashable_,                                                       \
         .domain_type = {(domain_) >> 24 & 0xff, (domain_) >> 16 & 0xff, (domain_) >> 8 & 0xff,     \
                         (domain_)&0xff},                                                           \

@@ -1,6 +1,6 @@
 /* eth/kind.h - the table of signing kinds (kind.def).
  *
- * WHAT      Which kinds of message can be signed, and for each its class, whether it can be slashed for,
+ * WHAT      Which kinds of message can be signed, and for each its class, its rank, whether it can be slashed for,
  *           its domain and where its fork version comes from.
  * PROMISE   A kind that is not in the table can't be signed.
  * THREADS   Any: constant data.   OWNERSHIP Static.   ERRORS KIND_UNKNOWN.   SECRETS None.
@@ -12,7 +12,7 @@
 #include "base/span.h"
 
 enum eth_kind {
-#define K(name, key, class, slashable, domain, version) KIND_##name,
+#define K(name, key, class, rank, slashable, domain, version) KIND_##name,
 #include "eth/kind.def"
 #undef K
     KIND_END
@@ -22,6 +22,13 @@ enum kind_class {
     KIND_CLASS_ROUTINE,
     KIND_CLASS_MONEY,
     KIND_CLASS_IRREVERSIBLE
+};
+/* What goes first. */
+enum kind_rank {
+    KIND_RANK_BLOCK, /* a block and what it is made of: never refused for load */
+    KIND_RANK_DUTY,  /* must be signed within seconds */
+    KIND_RANK_REST,
+    KIND_RANKS
 };
 enum kind_slashable {
     SLASHABLE_NOTHING,
@@ -39,6 +46,7 @@ struct kind_info {
     const char *name;       /* "ATTESTATION": also the operation's name in policies */
     const char *object_key; /* where the request's JSON holds the object */
     enum kind_class class;
+    enum kind_rank rank;
     enum kind_slashable slashable;
     uint8_t domain_type[4];
     enum kind_version_from version_from;

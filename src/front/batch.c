@@ -22,7 +22,7 @@ bool batch_names_block(const struct jdoc *doc)
     struct jval item;
     while (jval_next(&items, &item)) {
         enum eth_kind kind;
-        if (!sign_batch_kind(item, &kind).code && kind_info(kind)->slashable == SLASHABLE_BLOCK)
+        if (!sign_batch_kind(item, &kind).code && kind_info(kind)->rank == KIND_RANK_BLOCK)
             return true;
     }
     return false;
@@ -59,7 +59,7 @@ static void read_item(struct batch *b,
     }
     item->ask = b->asked;
     b->answers[b->asked++].error = BATCH_UNANSWERED;
-    b->has_block |= kind_info((enum eth_kind)ask->request.kind)->slashable == SLASHABLE_BLOCK;
+    b->has_block |= kind_info((enum eth_kind)ask->request.kind)->rank == KIND_RANK_BLOCK;
 }
 
 CC_ERR batch_read(const struct jdoc *doc,

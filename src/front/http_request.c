@@ -347,7 +347,7 @@ static void parser_return(struct http *h, struct parser *p)
 
 static bool is_block(const struct sign_request *request)
 {
-    return kind_info((enum eth_kind)request->kind)->slashable == SLASHABLE_BLOCK;
+    return kind_info((enum eth_kind)request->kind)->rank == KIND_RANK_BLOCK;
 }
 
 static cc_err parse_one(struct request *r, struct jdoc *doc)

@@ -52,7 +52,7 @@ static int down(void **state)
 static void add(struct pending_list *list, uint32_t client, enum eth_kind kind, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct pending *row = pending_take(table, pending_rank_of(kind));
+        struct pending *row = pending_take(table, kind_info(kind)->rank);
         assert_non_null(row);
         row->client = client;
         row->outcome.kind = kind;

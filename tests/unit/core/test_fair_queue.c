@@ -20,7 +20,7 @@ static int up(void **state)
     return 0;
 }
 
-static struct pending *row_of(uint32_t client, enum pending_rank rank)
+static struct pending *row_of(uint32_t client, enum kind_rank rank)
 {
     struct pending *row = &rows[used++];
     memset(row, 0, sizeof *row);
@@ -29,13 +29,13 @@ static struct pending *row_of(uint32_t client, enum pending_rank rank)
     return row;
 }
 
-static void put(uint32_t client, enum pending_rank rank, size_t n)
+static void put(uint32_t client, enum kind_rank rank, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         fair_queue_put(&queue, row_of(client, rank));
 }
 
-static struct pending_list take(enum pending_rank last, size_t max)
+static struct pending_list take(enum kind_rank last, size_t max)
 {
     struct pending_list list = {0};
     fair_queue_take(&queue, last, max, &list);
@@ -52,43 +52,43 @@ static size_t count_of(const struct pending_list *list, uint32_t client)
 
 static void test_P29_blocks_before_duties_before_the_rest(void **state)
 {
-    static const enum pending_rank order[] = {PENDING_BLOCK, PENDING_BLOCK, PENDING_DUTY,
-                                              PENDING_DUTY,  PENDING_REST,  PENDING_REST};
+    static const enum kind_rank order[] = {KIND_RANK_BLOCK, KIND_RANK_BLOCK, KIND_RANK_DUTY,
+                                           KIND_RANK_DUTY,  KIND_RANK_REST,  KIND_RANK_REST};
     size_t i = 0;
     (void)state;
-    put(1, PENDING_REST, 1);
-    put(1, PENDING_DUTY, 1);
-    put(1, PENDING_BLOCK, 1);
-    put(2, PENDING_REST, 1);
-    put(2, PENDING_DUTY, 1);
-    put(2, PENDING_BLOCK, 1);
-    assert_int_equal(fair_queue_count(&queue, PENDING_BLOCK), 2);
-    assert_int_equal(fair_queue_count(&queue, PENDING_DUTY), 4);
-    const struct pending_list list = take(PENDING_REST, 10);
+    put(1, KIND_RANK_REST, 1);
+    put(1, KIND_RANK_DUTY, 1);
+    put(1, KIND_RANK_BLOCK, 1);
+    put(2, KIND_RANK_REST, 1);
+    put(2, KIND_RANK_DUTY, 1);
+    put(2, KIND_RANK_BLOCK, 1);
+    assert_int_equal(fair_queue_count(&queue, KIND_RANK_BLOCK), 2);
+    assert_int_equal(fair_queue_count(&queue, KIND_RANK_DUTY), 4);
+    const struct pending_list list = take(KIND_RANK_REST, 10);
     for (const struct pending *row = list.head; row; row = row->next)
         assert_int_equal(row->rank, order[i++]);
     assert_int_equal(i, ARRAY_LEN(order));
-    assert_int_equal(fair_queue_count(&queue, PENDING_REST), 0);
+    assert_int_equal(fair_queue_count(&queue, KIND_RANK_REST), 0);
 }
 
 static void test_ranks_can_be_left_out(void **state)
 {
     (void)state;
-    put(1, PENDING_DUTY, 3);
-    put(1, PENDING_REST, 3);
-    assert_int_equal(take(PENDING_BLOCK, 10).count, 0);
-    assert_int_equal(take(PENDING_DUTY, 2).count, 2);
-    assert_int_equal(take(PENDING_DUTY, 10).count, 1);
-    assert_int_equal(take(PENDING_REST, 10).count, 3);
+    put(1, KIND_RANK_DUTY, 3);
+    put(1, KIND_RANK_REST, 3);
+    assert_int_equal(take(KIND_RANK_BLOCK, 10).count, 0);
+    assert_int_equal(take(KIND_RANK_DUTY, 2).count, 2);
+    assert_int_equal(take(KIND_RANK_DUTY, 10).count, 1);
+    assert_int_equal(take(KIND_RANK_REST, 10).count, 3);
 }
 
 static void test_P29_each_client_has_the_same_share(void **state)
 {
     (void)state;
-    put(1, PENDING_DUTY, 1000);
-    put(2, PENDING_DUTY, 10);
-    put(3, PENDING_DUTY, 100);
-    struct pending_list list = take(PENDING_REST, 60);
+    put(1, KIND_RANK_DUTY, 1000);
+    put(2, KIND_RANK_DUTY, 10);
+    put(3, KIND_RANK_DUTY, 100);
+    struct pending_list list = take(KIND_RANK_REST, 60);
     assert_int_equal(count_of(&list, 2), 10); /* all it has */
     assert_int_equal(count_of(&list, 1), 25);
     assert_int_equal(count_of(&list, 3), 25);
@@ -97,9 +97,9 @@ static void test_P29_each_client_has_the_same_share(void **state)
 static void test_the_order_of_a_client_is_kept(void **state)
 {
     (void)state;
-    put(1, PENDING_DUTY, 50);
-    put(2, PENDING_DUTY, 50);
-    const struct pending_list list = take(PENDING_REST, 100);
+    put(1, KIND_RANK_DUTY, 50);
+    put(2, KIND_RANK_DUTY, 50);
+    const struct pending_list list = take(KIND_RANK_REST, 100);
     const struct pending *last[3] = {0};
     for (const struct pending *row = list.head; row; row = row->next) {
         assert_true(row > last[row->client] || !last[row->client]);
@@ -114,13 +114,13 @@ static void test_what_is_ahead_is_what_goes_before(void **state)
     for (unsigned round = 0; round < 300; round++) {
         (void)up(NULL);
         for (unsigned i = 0; i < 40; i++)
-            put((uint32_t)(rand() % 5), (enum pending_rank)(rand() % PENDING_RANKS), 1);
+            put((uint32_t)(rand() % 5), (enum kind_rank)(rand() % KIND_RANKS), 1);
         size_t taken = (size_t)rand() % 20;
-        (void)take(PENDING_REST, taken);
-        struct pending *row = row_of((uint32_t)(rand() % 6), (enum pending_rank)(rand() % 3));
+        (void)take(KIND_RANK_REST, taken);
+        struct pending *row = row_of((uint32_t)(rand() % 6), (enum kind_rank)(rand() % 3));
         size_t ahead = fair_queue_ahead(&queue, row), before = 0;
         fair_queue_put(&queue, row);
-        const struct pending_list list = take(PENDING_REST, 100);
+        const struct pending_list list = take(KIND_RANK_REST, 100);
         for (const struct pending *r = list.head; r != row; r = r->next)
             before++;
         assert_in_range(before, ahead < 5 ? 0 : ahead - 5, ahead); /* it may be its turn already */
@@ -130,12 +130,12 @@ static void test_what_is_ahead_is_what_goes_before(void **state)
 static void test_P29_a_flood_is_not_ahead_of_who_asks_little(void **state)
 {
     (void)state;
-    put(1, PENDING_DUTY, 4000);
-    assert_int_equal(fair_queue_ahead(&queue, row_of(1, PENDING_DUTY)), 4000);
-    assert_int_equal(fair_queue_ahead(&queue, row_of(2, PENDING_DUTY)), 1);
-    assert_int_equal(fair_queue_ahead(&queue, row_of(1, PENDING_BLOCK)), 0);
-    assert_int_equal(fair_queue_of_client(&queue, row_of(1, PENDING_DUTY)), 4000);
-    assert_int_equal(fair_queue_of_client(&queue, row_of(2, PENDING_DUTY)), 0);
+    put(1, KIND_RANK_DUTY, 4000);
+    assert_int_equal(fair_queue_ahead(&queue, row_of(1, KIND_RANK_DUTY)), 4000);
+    assert_int_equal(fair_queue_ahead(&queue, row_of(2, KIND_RANK_DUTY)), 1);
+    assert_int_equal(fair_queue_ahead(&queue, row_of(1, KIND_RANK_BLOCK)), 0);
+    assert_int_equal(fair_queue_of_client(&queue, row_of(1, KIND_RANK_DUTY)), 4000);
+    assert_int_equal(fair_queue_of_client(&queue, row_of(2, KIND_RANK_DUTY)), 0);
 }
 
 /* More clients than places: they share, and nobody is lost. */
@@ -143,9 +143,9 @@ static void test_many_clients(void **state)
 {
     (void)state;
     for (uint32_t client = 0; client < 2000; client++)
-        put(client * 0x10001u, PENDING_DUTY, 2);
-    assert_int_equal(take(PENDING_REST, 10000).count, 4000);
-    assert_int_equal(fair_queue_count(&queue, PENDING_REST), 0);
+        put(client * 0x10001u, KIND_RANK_DUTY, 2);
+    assert_int_equal(take(KIND_RANK_REST, 10000).count, 4000);
+    assert_int_equal(fair_queue_count(&queue, KIND_RANK_REST), 0);
     for (uint32_t client = 0; client < FAIR_CLIENTS; client++) /* every place is free again */
         assert_int_equal(queue.rows[client], 0);
 }

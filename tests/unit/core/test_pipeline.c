@@ -254,7 +254,7 @@ static int down(void **state)
 
 static struct pending *row_of(uint64_t id, enum kind_slashable slashable, uint64_t at)
 {
-    enum pending_rank rank = slashable == SLASHABLE_BLOCK ? PENDING_BLOCK : PENDING_DUTY;
+    enum kind_rank rank = slashable == SLASHABLE_BLOCK ? KIND_RANK_BLOCK : KIND_RANK_DUTY;
     struct pending *row = pending_take(table, rank);
     assert_non_null(row);
     row->front_epoch = door.epoch;
@@ -850,10 +850,10 @@ static void test_rows_are_bounded_with_a_reserve_for_blocks(void **state)
     struct pending_list taken = {0};
     struct pending *row = NULL;
     (void)state;
-    while ((row = pending_take(table, PENDING_DUTY)))
+    while ((row = pending_take(table, KIND_RANK_DUTY)))
         pending_list_add(&taken, row);
     assert_int_equal(taken.count, PENDING_MAX - PENDING_BLOCK_RESERVE);
-    while ((row = pending_take(table, PENDING_BLOCK)))
+    while ((row = pending_take(table, KIND_RANK_BLOCK)))
         pending_list_add(&taken, row);
     assert_int_equal(taken.count, PENDING_MAX);
     uint64_t last = pending_id(table, taken.tail);
@@ -865,7 +865,7 @@ static void test_rows_are_bounded_with_a_reserve_for_blocks(void **state)
     /* Their memory was given back; what was told about them before is not believed. */
     assert_null(pending_from_vault(table, last));
     for (size_t i = 0; i < PENDING_MAX - PENDING_BLOCK_RESERVE; i++) {
-        row = pending_take(table, PENDING_DUTY);
+        row = pending_take(table, KIND_RANK_DUTY);
         assert_null(row->next);
         assert_int_equal(row->arrived_ns, 0);
         pending_list_add(&taken, row);

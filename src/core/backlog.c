@@ -33,7 +33,8 @@ struct stream {
 };
 
 struct backlog {
-    pthread_mutex_t lock; /* guards all below */
+    /* Guards all below. The clock is read under it, so that no sample ends before it began. */
+    pthread_mutex_t lock;
     uint64_t deadline_ns;
     struct stream streams[BACKLOG_STREAMS];
     bool stopped;
@@ -142,12 +143,12 @@ void backlog_put(struct backlog *backlog,
                  size_t free_rows,
                  struct pending_list *ret_refused)
 {
-    uint64_t now = clock_mono_ns();
     struct pending *row = NULL;
     *ret_refused = (struct pending_list){0};
     if (!list->head)
         return;
     take_lock(backlog);
+    const uint64_t now = clock_mono_ns();
     for (size_t i = 0; i < BACKLOG_STREAMS; i++)
         pace_count(&backlog->streams[i].pace, 0, now);
     while ((row = pending_list_shift(list))) {
@@ -235,13 +236,13 @@ void backlog_passed(struct backlog *backlog,
                     size_t answered)
 {
     struct stream *s = &backlog->streams[stream];
-    uint64_t now = clock_mono_ns();
     size_t blocks = 0;
     for (struct pending *row = list->head; row; row = row->next) {
         row->backlog = backlog;
         blocks += row->rank == KIND_RANK_BLOCK;
     }
     take_lock(backlog);
+    const uint64_t now = clock_mono_ns();
     count_busy(s, 0, now);
     pace_count(&s->pace, answered, now);
     s->with_vault += list->count;
@@ -280,8 +281,8 @@ void backlog_answered(const struct pending_list *list)
     }
     if (!backlog)
         return;
-    uint64_t now = clock_mono_ns();
     take_lock(backlog);
+    const uint64_t now = clock_mono_ns();
     for (size_t i = 0; i < BACKLOG_STREAMS; i++)
         count_answered(&backlog->streams[i], n[i], now);
     signal_news(backlog);

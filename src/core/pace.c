@@ -20,7 +20,7 @@ void pace_set_waiting(struct pace *pace, bool waiting, uint64_t now_ns)
 
 void pace_count(struct pace *pace, size_t rows, uint64_t now_ns)
 {
-    if (!pace->since_ns)
+    if (!pace->since_ns || now_ns < pace->since_ns)
         return;
     uint64_t took_ns = now_ns - pace->since_ns;
     pace->rows += rows;

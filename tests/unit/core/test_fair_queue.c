@@ -152,6 +152,16 @@ static void test_many_clients(void **state)
 
 /* --- pace ---------------------------------------------------------------------------------------------- */
 
+/* Who has read the clock before a sample began does not end it. */
+static void test_pace_ends_no_sample_before_it_began(void **state)
+{
+    struct pace pace = {0};
+    (void)state;
+    pace_set_waiting(&pace, true, 1000);
+    pace_count(&pace, 0, 999);
+    assert_int_equal(pace_wait_ns(&pace, 1000000), 0);
+}
+
 static void test_without_a_measurement_there_is_no_guess(void **state)
 {
     struct pace pace = {0};
@@ -217,6 +227,7 @@ int main(void)
         TEST(test_without_a_measurement_there_is_no_guess),
         TEST(test_the_pace_follows_what_is_measured),
         TEST(test_a_pace_is_forgotten_when_nothing_waits),
+        TEST(test_pace_ends_no_sample_before_it_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,9 @@
 #include "base/num.h"
 
 enum {
-    PROBES = 16
+    PROBES = 16,
+    LOWER_SHARE = 8, /* one row of so many is not a block's where others wait */
+    TAKEN_MOST = 256 /* at once */
 };
 
 void fair_queue_init(struct fair_queue *queue)
@@ -69,8 +71,10 @@ void fair_queue_take(struct fair_queue *queue,
                      size_t max,
                      struct pending_list *list)
 {
-    size_t end = list->count + max;
-    for (size_t rank = 0; rank <= last; rank++)
+    size_t lower = fair_queue_count(queue, last) - queue->lanes[KIND_RANK_BLOCK].count;
+    size_t all = list->count + max;
+    size_t end = all - (size_t)u64_min(lower, max / LOWER_SHARE);
+    for (size_t rank = 0; rank <= last; rank++, end = all)
         while (queue->lanes[rank].count && list->count < end)
             take_one(queue, &queue->lanes[rank], list);
 }
@@ -87,12 +91,13 @@ size_t fair_queue_ahead(const struct fair_queue *queue, const struct pending *ro
 {
     const struct fair_lane *lane = &queue->lanes[row->rank];
     size_t own = lane->of[place_of(queue, row->client)].count;
-    size_t n = row->rank ? fair_queue_count(queue, row->rank - 1) : 0;
+    size_t blocks = row->rank ? queue->lanes[KIND_RANK_BLOCK].count : 0;
+    size_t n = row->rank ? fair_queue_count(queue, row->rank - 1) - blocks : 0;
     for (size_t i = 0; i < lane->active; i++) {
         size_t place = lane->turns[(lane->first + i) % FAIR_CLIENTS];
         n += (size_t)u64_min(lane->of[place].count, own + 1);
     }
-    return n;
+    return n + (size_t)u64_min(blocks, (LOWER_SHARE - 1) * (n + TAKEN_MOST / LOWER_SHARE));
 }
 
 size_t fair_queue_of_client(const struct fair_queue *queue, const struct pending *row)

@@ -2,7 +2,8 @@
  *
  * WHAT      A queue of rows by rank, and within a rank by client: round robin, one row a turn. It also says how many rows
  *           would go before a new one.
- * PROMISE   Blocks before duties before the rest. Among clients of one rank each gets the same share as long as it has
+ * PROMISE   Blocks before duties before the rest; but of many rows that are taken at once an eighth is not of blocks where
+ *           others wait, so that a flood of blocks holds up no other duty without end. Among clients of one rank each gets the same share as long as it has
  *           something waiting: who asks little waits only for the turns of the others, however much they ask. The order of
  *           one client's rows of one rank is kept. Of hundreds of clients at once some may share a turn.
  * THREADS   None inside: the caller's lock.

@@ -71,6 +71,22 @@ static void test_P29_blocks_before_duties_before_the_rest(void **state)
     assert_int_equal(fair_queue_count(&queue, KIND_RANK_REST), 0);
 }
 
+static void test_P29_a_flood_of_blocks_leaves_an_eighth_to_the_rest(void **state)
+{
+    (void)state;
+    put(1, KIND_RANK_BLOCK, 4000);
+    put(2, KIND_RANK_DUTY, 20);
+    /* As many as are before it in the first batch of 256, and seven for each that is before it. */
+    assert_int_equal(fair_queue_ahead(&queue, row_of(2, KIND_RANK_DUTY)), 20 + 7 * (20 + 32));
+    struct pending_list list = take(KIND_RANK_REST, 80);
+    assert_int_equal(count_of(&list, 1), 70);
+    assert_int_equal(count_of(&list, 2), 10);
+    list = take(KIND_RANK_REST, 160); /* what is not used goes to blocks */
+    assert_int_equal(count_of(&list, 1), 150);
+    assert_int_equal(count_of(&list, 2), 10);
+    assert_int_equal(take(KIND_RANK_BLOCK, 80).count, 80);
+}
+
 static void test_ranks_can_be_left_out(void **state)
 {
     (void)state;
@@ -218,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_P29_blocks_before_duties_before_the_rest),
+        TEST(test_P29_a_flood_of_blocks_leaves_an_eighth_to_the_rest),
         TEST(test_ranks_can_be_left_out),
         TEST(test_P29_each_client_has_the_same_share),
         TEST(test_the_order_of_a_client_is_kept),

@@ -9,8 +9,10 @@
 #include "base/clock.h"
 #include "base/num.h"
 
+#include "slash/postgres.h"
 #include "slash/sqlite_history.h"
 #include "support/fault_vfs.h"
+#include "support/postgres_server.h"
 #include "support/test.h"
 
 struct chance chance_new(const char *test)
@@ -67,9 +69,17 @@ static cc_err memory_open_store(const char *path, struct slash_store **ret_store
     return slash_memory_open(&nobody, ret_store);
 }
 
+/* The path of a PostgreSQL history is a URL, made when the history is. */
+static cc_err postgres_make(const char *path, const struct slash_identity *identity)
+{
+    uint64_t adopted = 0;
+    return slash_postgres_create(path, identity, &adopted);
+}
+
 const struct slash_backend slash_backends[] = {
-    {"memory", memory_make, memory_open_store, false, NULL},
-    {"sqlite", sqlite_make, sqlite_open_store, true, sqlite_disturb},
+    {.name = "memory", .make = memory_make, .open = memory_open_store},
+    {"sqlite", sqlite_make, sqlite_open_store, .keeps = true, .disturb = sqlite_disturb},
+    {"postgres", postgres_make, slash_postgres_open, .keeps = true, .in_database = true},
 };
 const size_t slash_backend_count = ARRAY_LEN(slash_backends);
 
@@ -83,7 +93,10 @@ void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *ba
         installed = true;
     }
     assert_true(kit_directory(f->directory));
-    (void)snprintf(f->path, sizeof f->path, "%s/history.sqlite", f->directory);
+    if (backend->in_database)
+        postgres_server_schema(f->path, sizeof f->path);
+    else
+        (void)snprintf(f->path, sizeof f->path, "%s/history.sqlite", f->directory);
     memset(f->identity.history_id, 0x11, sizeof f->identity.history_id);
     memset(f->identity.chamber_id, 0x22, sizeof f->identity.chamber_id);
     memset(f->identity.proof, 0x33, sizeof f->identity.proof);
@@ -103,6 +116,8 @@ void slash_fixture_teardown(struct slash_fixture *f)
     slash_store_close(f->store);
     f->store = NULL;
     fault_vfs_trust_disk();
+    if (f->backend->in_database)
+        postgres_server_drop(f->path);
     slash_remove_directory(f->directory);
 }
 

@@ -23,6 +23,8 @@ struct slash_backend {
     cc_err (*make)(const char *path, const struct slash_identity *identity);
     cc_err (*open)(const char *path, struct slash_store **ret_store);
     bool keeps; /* what was recorded is there after close and open */
+    bool
+        in_database; /* the path is a URL; and no low watermark may pass the high one, which is a rule of the schema */
     /* Something that must change nothing, at a moment of chance; may be NULL. */
     void (*disturb)(struct slash_store *store, struct chance *chance);
 };
@@ -30,13 +32,14 @@ extern const struct slash_backend slash_backends[];
 extern const size_t slash_backend_count;
 
 enum {
-    KIT_DIRECTORY_MAX = 128
+    KIT_DIRECTORY_MAX = 128,
+    KIT_PATH_MAX = 512
 };
 
 struct slash_fixture {
     const struct slash_backend *backend;
     char directory[KIT_DIRECTORY_MAX];
-    char path[KIT_DIRECTORY_MAX + 32];
+    char path[KIT_PATH_MAX];
     struct slash_identity identity;
     struct slash_store *store;
 };

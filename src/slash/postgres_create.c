@@ -1,0 +1,205 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#include "codec/hex.h"
+#include "slash/postgres_history.h"
+
+struct table {
+    const char *name;
+    const char *sql;
+};
+
+static const struct table tables[] = {
+#define D(name, sql) {#name, sql},
+#include "slash/postgres_schema.def"
+#undef D
+};
+
+/* One maker of tables at a time; the number is ours alone. */
+static const char alone[] = "SELECT pg_advisory_xact_lock(4850214471)";
+
+static void close_db(struct postgres_db *db)
+{
+    postgres_db_close(db);
+}
+
+static cc_err connect_db(const char *url, struct postgres_db *ret_db)
+{
+    CC_TRY(postgres_db_connect(ret_db, url, POSTGRES_HOST_PATIENCE_MS));
+    postgres_db_patience(ret_db, POSTGRES_WORK_PATIENCE_MS);
+    return CC_OK;
+}
+
+static cc_err
+ask_is(struct postgres_db *db, const char *sql, const char *const *params, bool *ret_is)
+{
+    char value[8];
+    CC_TRY(postgres_db_ask(db, sql, params, value, sizeof value));
+    *ret_is = value[0] == 't';
+    return CC_OK;
+}
+
+static cc_err make_tables(struct postgres_db *db)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        const char *const params[] = {tables[i].name, NULL};
+        bool is_there = false;
+        CC_TRY(ask_is(db, "SELECT to_regclass($1::text) IS NOT NULL", params, &is_there));
+        if (!is_there)
+            CC_TRY(postgres_db_script(db, tables[i].sql));
+    }
+    char version[16];
+    CC_TRY(postgres_db_ask(db, "SELECT version FROM database_version WHERE id = 1", NULL, version,
+                           sizeof version));
+    return strcmp(version, "12") == 0
+               ? CC_OK
+               : CC_FAIL(IDENTITY,
+                         "database_version is not 12: let Web3Signer's migrations run first");
+}
+
+/* What a signer needs: no table of its own, and no DELETE but for pruning. The name goes in as an identifier that the
+ * server itself has quoted.
+ */
+static cc_err grant(struct postgres_db *db, const char *role)
+{
+    static const char ask[] =
+        "SELECT format('GRANT SELECT, INSERT, UPDATE ON validators, signed_blocks, signed_attestations, low_watermarks,"
+        " metadata, containment_history, containment_heads TO %1$I; GRANT SELECT ON database_version TO %1$I;"
+        " GRANT DELETE ON signed_blocks, signed_attestations TO %1$I;"
+        " GRANT USAGE ON SEQUENCE validators_id_seq, signed_blocks_id_seq, signed_attestations_id_seq TO %1$I;"
+        " GRANT USAGE ON SCHEMA %2$I TO %1$I', $1::text, current_schema())";
+    const char *const params[] = {role, NULL};
+    char sql[2048];
+    CC_TRY(postgres_db_ask(db, ask, params, sql, sizeof sql));
+    return postgres_db_script(db, sql);
+}
+
+/* A commit that came with a warning may be lost (T7); asking again tells. */
+static cc_err commit(struct postgres_db *db)
+{
+    db->warned = false;
+    CC_TRY(postgres_db_script(db, "COMMIT"));
+    return db->warned ? CC_FAIL(STORE, "the database committed with a warning: look, and repeat")
+                      : CC_OK;
+}
+
+static cc_err migrate(struct postgres_db *db, const char *grant_to)
+{
+    CC_TRY(postgres_db_script(db, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"));
+    CC_TRY(postgres_db_script(db, alone));
+    CC_TRY(make_tables(db));
+    if (grant_to)
+        CC_TRY(grant(db, grant_to));
+    return commit(db);
+}
+
+CC_ERR slash_postgres_migrate(const char *url, const char *grant_to)
+{
+    CC_CLEANUP(close_db) struct postgres_db db = {0};
+    CC_TRY(connect_db(url, &db));
+    return migrate(&db, grant_to);
+}
+
+/* --- init ---------------------------------------------------------------------------------------------------------------- */
+
+/* A vote whose source is later than its target, or earlier than the source of one with an earlier target: with such records
+ * "the newest row decides" would not hold.
+ */
+static cc_err check_adopted(struct postgres_db *db)
+{
+    bool broken = false;
+    CC_TRY(ask_is(
+        db,
+        "SELECT EXISTS (SELECT 1 FROM (SELECT source_epoch, target_epoch, lag(source_epoch) OVER"
+        " (PARTITION BY validator_id ORDER BY target_epoch) AS before FROM signed_attestations) a"
+        " WHERE source_epoch > target_epoch OR source_epoch < before)",
+        NULL, &broken));
+    return broken
+               ? CC_FAIL(
+                     TAMPERED,
+                     "the records that are there surround one another: export them, and import them "
+                     "into a new database")
+               : CC_OK;
+}
+
+static cc_err check_genesis(struct postgres_db *db, const struct slash_identity *identity)
+{
+    char digits[65] = {0}, found[80];
+    if (!identity->has_genesis_validators_root)
+        return CC_OK;
+    hex_encode(identity->genesis_validators_root.bytes, 32, digits);
+    const char *const params[] = {digits, NULL};
+    CC_TRY(postgres_db_ask(
+        db,
+        "INSERT INTO metadata (id, genesis_validators_root) VALUES (1, decode($1::text, 'hex'))"
+        " ON CONFLICT (id) DO NOTHING",
+        params, NULL, 0));
+    CC_TRY(postgres_db_ask(
+        db, "SELECT encode(genesis_validators_root, 'hex') FROM metadata WHERE id = 1", NULL, found,
+        sizeof found));
+    return strcmp(found, digits) == 0
+               ? CC_OK
+               : CC_FAIL(IDENTITY, "the database belongs to another network");
+}
+
+static cc_err write_identity(struct postgres_db *db, const struct slash_identity *identity)
+{
+    char history[65] = {0}, chamber[65] = {0}, proof[65] = {0};
+    hex_encode(identity->history_id, 32, history);
+    hex_encode(identity->chamber_id, 32, chamber);
+    hex_encode(identity->proof, 32, proof);
+    const char *const params[] = {history, chamber, proof, NULL};
+    return postgres_db_ask(
+        db,
+        "INSERT INTO containment_history SELECT 1, 1, decode($1::text, 'hex'),"
+        " decode($2::text, 'hex'), decode($3::text, 'hex'), system_identifier::text,"
+        " left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) FROM pg_control_system()",
+        params, NULL, 0);
+}
+
+static cc_err
+create(struct postgres_db *db, const struct slash_identity *identity, uint64_t *ret_adopted)
+{
+    bool taken = false;
+    char count[24];
+    CC_TRY(postgres_db_script(db, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"));
+    CC_TRY(postgres_db_script(db, alone));
+    CC_TRY(make_tables(db));
+    CC_TRY(ask_is(db, "SELECT EXISTS (SELECT 1 FROM containment_history)", NULL, &taken));
+    if (taken)
+        return CC_FAIL(EXISTS, "the database has a history already: init never replaces anything");
+    CC_TRY(check_adopted(db));
+    CC_TRY(check_genesis(db, identity));
+    CC_TRY(write_identity(db, identity));
+    CC_TRY(postgres_db_ask(db, "SELECT count(*) FROM validators", NULL, count, sizeof count));
+    *ret_adopted = strtoull(count, NULL, 10);
+    return commit(db);
+}
+
+CC_ERR
+slash_postgres_create(const char *url, const struct slash_identity *identity, uint64_t *ret_adopted)
+{
+    CC_CLEANUP(close_db) struct postgres_db db = {0};
+    CC_TRY(connect_db(url, &db));
+    return create(&db, identity, ret_adopted);
+}
+
+void slash_postgres_forget(const char *url, const struct slash_identity *identity)
+{
+    CC_CLEANUP(close_db) struct postgres_db db = {0};
+    char history[65] = {0};
+    hex_encode(identity->history_id, 32, history);
+    const char *const params[] = {history, NULL};
+    cc_err err = connect_db(url, &db);
+    if (!err.code)
+        err = postgres_db_ask(
+            &db,
+            "DELETE FROM containment_history WHERE history_id = decode($1::text, 'hex')"
+            " AND NOT EXISTS (SELECT 1 FROM containment_heads)",
+            params, NULL, 0);
+    if (err.code)
+        log_warn("the database still has this history's identity", KV_ERR(err));
+}

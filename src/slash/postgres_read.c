@@ -1,0 +1,211 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+#include "slash/postgres_history.h"
+
+CC_ERR postgres_fetch(struct postgres_history *h,
+                      enum postgres_statement which,
+                      const struct postgres_params *params,
+                      PGresult **ret_result)
+{
+    CC_CLEANUP(postgres_clearp) PGresult *result = NULL;
+    CC_TRY(postgres_db_send(&h->db, which, params));
+    CC_TRY(postgres_db_sync(&h->db));
+    CC_TRY(postgres_db_take(&h->db, &result));
+    CC_TRY(postgres_db_synced(&h->db));
+    *ret_result = result;
+    result = NULL;
+    return CC_OK;
+}
+
+/* --- rows ---------------------------------------------------------------------------------------------------------------- */
+
+CC_ERR postgres_row_validator(const PGresult *rows, int row, struct slash_validator *ret)
+{
+    struct slash_validator v = {0};
+    bool has_target;
+    CC_TRY(postgres_column_hex(rows, row, 1, v.pubkey.bytes, sizeof v.pubkey.bytes));
+    v.enabled = PQgetvalue(rows, row, 2)[0] == 't';
+    CC_TRY(postgres_column_maybe(rows, row, 3, &v.low.has_slot, &v.low.slot));
+    CC_TRY(postgres_column_maybe(rows, row, 4, &v.low.has_epochs, &v.low.source));
+    CC_TRY(postgres_column_maybe(rows, row, 5, &has_target, &v.low.target));
+    if (has_target != v.low.has_epochs)
+        return CC_FAIL(TAMPERED, "a low watermark has one epoch without the other");
+    *ret = v;
+    return CC_OK;
+}
+
+static int rows_of(const PGresult *rows, int from, const char *id)
+{
+    int n = 0;
+    while (from + n < PQntuples(rows) && strcmp(PQgetvalue(rows, from + n, 0), id) == 0)
+        n++;
+    return n;
+}
+
+CC_ERR
+postgres_rows_blocks(const PGresult *rows, int *from, const char *id, struct postgres_records *r)
+{
+    int n = rows_of(rows, *from, id);
+    r->blocks = cc_alloc_array((size_t)n, sizeof *r->blocks);
+    if (!r->blocks)
+        return CC_FAIL(NO_MEMORY, "records");
+    for (int i = 0; i < n; i++, (*from)++) {
+        struct slash_block *b = &r->blocks[i];
+        CC_TRY(postgres_column_u64(rows, *from, 1, &b->slot));
+        CC_TRY(postgres_column_root(rows, *from, 2, &b->has_root, &b->root));
+    }
+    r->block_count = (size_t)n;
+    return CC_OK;
+}
+
+CC_ERR
+postgres_rows_votes(const PGresult *rows, int *from, const char *id, struct postgres_records *r)
+{
+    int n = rows_of(rows, *from, id);
+    r->attestations = cc_alloc_array((size_t)n, sizeof *r->attestations);
+    if (!r->attestations)
+        return CC_FAIL(NO_MEMORY, "records");
+    for (int i = 0; i < n; i++, (*from)++) {
+        struct slash_attestation *a = &r->attestations[i];
+        CC_TRY(postgres_column_u64(rows, *from, 1, &a->source));
+        CC_TRY(postgres_column_u64(rows, *from, 2, &a->target));
+        CC_TRY(postgres_column_root(rows, *from, 3, &a->has_root, &a->root));
+    }
+    r->attestation_count = (size_t)n;
+    return CC_OK;
+}
+
+void postgres_records_release(struct postgres_records *records)
+{
+    cc_free(records->blocks);
+    cc_free(records->attestations);
+    *records = (struct postgres_records){0};
+}
+
+/* --- the walk ------------------------------------------------------------------------------------------------------------ */
+
+/* The records of a page's validators come in order of their ids, the validators in order of their keys. */
+struct page {
+    PGresult *validators;
+    PGresult *blocks;
+    PGresult *votes;
+};
+
+static void page_release(struct page *page)
+{
+    PQclear(page->validators);
+    PQclear(page->blocks);
+    PQclear(page->votes);
+}
+
+static cc_err fetch_records(struct postgres_history *h, struct page *page)
+{
+    struct postgres_params params = {0};
+    postgres_numbers_begin(&h->arrays[0]);
+    for (int i = 0; i < PQntuples(page->validators); i++)
+        CC_TRY(postgres_numbers_add(&h->arrays[0],
+                                    strtoull(PQgetvalue(page->validators, i, 0), NULL, 10)));
+    CC_TRY(postgres_numbers_put(&h->arrays[0], &params));
+    CC_TRY(postgres_db_send(&h->db, POSTGRES_BLOCKS, &params));
+    CC_TRY(postgres_db_send(&h->db, POSTGRES_VOTES, &params));
+    CC_TRY(postgres_db_sync(&h->db));
+    CC_TRY(postgres_db_take(&h->db, &page->blocks));
+    CC_TRY(postgres_db_take(&h->db, &page->votes));
+    return postgres_db_synced(&h->db);
+}
+
+static int first_row(const PGresult *rows, long id)
+{
+    int low = 0;
+    for (int high = PQntuples(rows); low < high;) {
+        int middle = low + (high - low) / 2;
+        if (strtol(PQgetvalue(rows, middle, 0), NULL, 10) < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static cc_err visit_one(const struct page *page, int row, slash_visit_fn *visit, void *context)
+{
+    CC_CLEANUP(postgres_records_release) struct postgres_records records = {0};
+    struct slash_validator v;
+    const char *id = PQgetvalue(page->validators, row, 0);
+    int block = first_row(page->blocks, strtol(id, NULL, 10));
+    int vote = first_row(page->votes, strtol(id, NULL, 10));
+    CC_TRY(postgres_row_validator(page->validators, row, &v));
+    CC_TRY(postgres_rows_blocks(page->blocks, &block, id, &records));
+    CC_TRY(postgres_rows_votes(page->votes, &vote, id, &records));
+    v.blocks = records.blocks;
+    v.block_count = records.block_count;
+    v.attestations = records.attestations;
+    v.attestation_count = records.attestation_count;
+    return visit(context, &v);
+}
+
+static cc_err
+visit_page(struct postgres_history *h, struct page *page, slash_visit_fn *visit, void *context)
+{
+    CC_TRY(fetch_records(h, page));
+    for (int row = 0; row < PQntuples(page->validators); row++) {
+        postgres_db_patience(&h->db, POSTGRES_WORK_PATIENCE_MS);
+        CC_TRY(visit_one(page, row, visit, context));
+    }
+    return CC_OK;
+}
+
+static cc_err visit_all(struct postgres_history *h, slash_visit_fn *visit, void *context)
+{
+    struct eth_pubkey after;
+    size_t after_len = 0;
+    for (;;) {
+        CC_CLEANUP(page_release) struct page page = {0};
+        struct postgres_params params = {0};
+        postgres_put_bytes(&params, after.bytes, after_len);
+        CC_TRY(postgres_fetch(h, POSTGRES_PAGE, &params, &page.validators));
+        int n = PQntuples(page.validators);
+        if (n == 0)
+            return CC_OK;
+        after_len = sizeof after.bytes;
+        CC_TRY(postgres_column_hex(page.validators, n - 1, 1, after.bytes, sizeof after.bytes));
+        CC_TRY(visit_page(h, &page, visit, context));
+    }
+}
+
+static cc_err visit_key(struct postgres_history *h,
+                        const struct eth_pubkey *only,
+                        slash_visit_fn *visit,
+                        void *context)
+{
+    CC_CLEANUP(page_release) struct page page = {0};
+    struct postgres_params params = {0};
+    postgres_put_bytes(&params, only->bytes, sizeof only->bytes);
+    CC_TRY(postgres_fetch(h, POSTGRES_ONE, &params, &page.validators));
+    return visit_page(h, &page, visit, context);
+}
+
+static cc_err pass_one(struct postgres_history *h, enum postgres_statement which)
+{
+    CC_CLEANUP(postgres_clearp) PGresult *result = NULL;
+    return postgres_fetch(h, which, NULL, &result);
+}
+
+/* All pages show one moment; signing by others goes on meanwhile. */
+cc_err postgres_visit(struct slash_store *store,
+                      const struct eth_pubkey *only,
+                      slash_visit_fn *visit,
+                      void *context)
+{
+    struct postgres_history *h = postgres_history_of(store);
+    CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
+    cc_err err = pass_one(h, POSTGRES_BEGIN_READ);
+    if (!err.code)
+        err = only ? visit_key(h, only, visit, context) : visit_all(h, visit, context);
+    if (!err.code)
+        err = pass_one(h, POSTGRES_COMMIT);
+    return postgres_history_done(h, err);
+}

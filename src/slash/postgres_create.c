@@ -1,8 +1,8 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/num.h"
 
 #include "codec/hex.h"
 #include "slash/postgres_history.h"
@@ -175,7 +175,7 @@ create(struct postgres_db *db, const struct slash_identity *identity, uint64_t *
     CC_TRY(check_genesis(db, identity));
     CC_TRY(write_identity(db, identity));
     CC_TRY(postgres_db_ask(db, "SELECT count(*) FROM validators", NULL, count, sizeof count));
-    *ret_adopted = strtoull(count, NULL, 10);
+    CC_TRY(u64_parse(span_str(count), ret_adopted));
     return commit(db);
 }
 

@@ -31,7 +31,7 @@ struct postgres_history {
     size_t claims_max; /* in one transaction: the server's lock table is for all its clients */
     bool opened;
     struct buf arrays[POSTGRES_PARAMS_MAX]; /* reused by every statement with arrays */
-    int32_t prune_after;                    /* the last validator of the pruning pass */
+    uint64_t prune_after;                   /* the last validator of the pruning pass */
 };
 
 struct postgres_history *postgres_history_of(struct slash_store *store);

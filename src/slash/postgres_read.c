@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -105,9 +104,11 @@ static cc_err fetch_records(struct postgres_history *h, struct page *page)
 {
     struct postgres_params params = {0};
     postgres_numbers_begin(&h->arrays[0]);
-    for (int i = 0; i < PQntuples(page->validators); i++)
-        CC_TRY(postgres_numbers_add(&h->arrays[0],
-                                    strtoull(PQgetvalue(page->validators, i, 0), NULL, 10)));
+    for (int i = 0; i < PQntuples(page->validators); i++) {
+        uint64_t id;
+        CC_TRY(postgres_column_u64(page->validators, i, 0, &id));
+        CC_TRY(postgres_numbers_add(&h->arrays[0], id));
+    }
     CC_TRY(postgres_numbers_put(&h->arrays[0], &params));
     CC_TRY(postgres_db_send(&h->db, POSTGRES_BLOCKS, &params));
     CC_TRY(postgres_db_send(&h->db, POSTGRES_VOTES, &params));
@@ -117,12 +118,20 @@ static cc_err fetch_records(struct postgres_history *h, struct page *page)
     return postgres_db_synced(&h->db);
 }
 
-static int first_row(const PGresult *rows, long id)
+/* Of numbers without leading zeros. */
+static int order_of(const char *a, const char *b)
+{
+    size_t x = strlen(a), y = strlen(b);
+    return x == y ? strcmp(a, b) : (x > y) - (x < y);
+}
+
+/* By halves: in order of id, as numbers. */
+static int first_row(const PGresult *rows, const char *id)
 {
     int low = 0;
     for (int high = PQntuples(rows); low < high;) {
         int middle = low + (high - low) / 2;
-        if (strtol(PQgetvalue(rows, middle, 0), NULL, 10) < id)
+        if (order_of(PQgetvalue(rows, middle, 0), id) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -135,8 +144,8 @@ static cc_err visit_one(const struct page *page, int row, slash_visit_fn *visit,
     CC_CLEANUP(postgres_records_release) struct postgres_records records = {0};
     struct slash_validator v;
     const char *id = PQgetvalue(page->validators, row, 0);
-    int block = first_row(page->blocks, strtol(id, NULL, 10));
-    int vote = first_row(page->votes, strtol(id, NULL, 10));
+    int block = first_row(page->blocks, id);
+    int vote = first_row(page->votes, id);
     CC_TRY(postgres_row_validator(page->validators, row, &v));
     CC_TRY(postgres_rows_blocks(page->blocks, &block, id, &records));
     CC_TRY(postgres_rows_votes(page->votes, &vote, id, &records));

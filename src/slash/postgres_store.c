@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -19,46 +18,50 @@ struct postgres_history *postgres_history_of(struct slash_store *store)
 
 /* --- what a connection is connected to ------------------------------------------------------------------------------- */
 
-static cc_err fetch_state(struct postgres_history *h, char ret_state[static POSTGRES_STATE_MAX])
-{
-    CC_CLEANUP(postgres_clearp) PGresult *result = NULL;
-    CC_TRY(postgres_fetch(h, POSTGRES_STATE, NULL, &result));
-    if (PQntuples(result) != 1)
-        return CC_FAIL(HISTORY_MISSING, "the database has no history: no identity");
-    int n = snprintf(ret_state, POSTGRES_STATE_MAX, "%s", PQgetvalue(result, 0, 0));
-    return n < POSTGRES_STATE_MAX ? CC_OK : CC_FAIL(LIMIT, "synchronous_standby_names is too long");
-}
+struct fault {
+    const char *name;
+    const char *detail;
+};
 
-/* Words 2, 5, 6 and 7 of the state are the timeline, fsync, full_page_writes and synchronous_commit. */
-static cc_err check_durable(const char *state)
+static const struct fault faults[] = {
+    {"replica", "the database is a replica: it takes no writes"},
+    {"disk", "the database runs with fsync or full_page_writes off: it would forget"},
+    {"commit", "synchronous_commit is neither on nor remote_apply"},
+};
+
+static cc_err check_durable(const char *fault)
 {
-    char timeline[16], fsync_on[8], pages[8], commit[16];
-    if (sscanf(state, "%*s %15s %*s %*s %7s %7s %15s", timeline, fsync_on, pages, commit) != 4)
-        return CC_FAIL(TAMPERED, "the database's state can't be read");
-    if (strcmp(timeline, "recovery") == 0)
-        return CC_FAIL(STORE, "the database is a replica: it takes no writes");
-    if (strcmp(fsync_on, "on") != 0 || strcmp(pages, "on") != 0)
-        return CC_FAIL(STORE,
-                       "the database runs with fsync or full_page_writes off: it would forget");
-    if (strcmp(commit, "on") != 0 && strcmp(commit, "remote_apply") != 0)
-        return CC_FAIL(STORE, "synchronous_commit is neither on nor remote_apply");
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+        if (strcmp(fault, faults[i].name) == 0)
+            return error_make(ERROR_STORE, faults[i].detail, __FILE__, __LINE__);
     return CC_OK;
 }
 
-/* The state begins with the system identifier and the timeline. */
-static cc_err check_timeline(const struct postgres_history *h, const PGresult *row)
+static cc_err fetch_state(struct postgres_history *h, PGresult **ret_state)
 {
-    char wanted[64];
-    (void)snprintf(wanted, sizeof wanted, "%s %s ", PQgetvalue(row, 0, 4), PQgetvalue(row, 0, 5));
-    if (strncmp(h->state, wanted, strlen(wanted)) == 0)
+    CC_TRY(postgres_fetch(h, POSTGRES_STATE, NULL, ret_state));
+    if (PQntuples(*ret_state) != 1)
+        return CC_FAIL(HISTORY_MISSING, "the database has no history: no identity");
+    int n = snprintf(h->state, sizeof h->state, "%s", PQgetvalue(*ret_state, 0, 0));
+    if (n < 0 || n >= POSTGRES_STATE_MAX)
+        return CC_FAIL(LIMIT, "synchronous_standby_names is too long");
+    return check_durable(PQgetvalue(*ret_state, 0, 2));
+}
+
+/* Cluster and timeline must be those that the history was made on or confirmed for (P20, T6). */
+static cc_err check_timeline(const PGresult *state, const PGresult *history)
+{
+    const char *found = PQgetvalue(state, 0, 1);
+    const char *wanted = PQgetvalue(history, 0, 4);
+    if (strcmp(found, wanted) == 0)
         return CC_OK;
-    char found[64];
-    (void)snprintf(found, sizeof found, "%.60s", h->state);
     log_error(
-        "the database is on another timeline, or another cluster, than this history was made on or confirmed for: "
-        "after a fail-over or a restore its newest records may be lost",
-        KV_STR("wanted", wanted), KV_STR("found", found));
-    return CC_FAIL(IDENTITY, "the database was failed over or restored");
+        "the database was failed over or restored: its newest records may be lost",
+        KV_STR("history_is_of", wanted), KV_STR("database_is", found),
+        KV_STR(
+            "hint",
+            "raise the low watermarks beyond what was signed, then confirm the timeline: docs/slashing.md"));
+    return CC_FAIL(IDENTITY, "the database is another cluster, or on another timeline");
 }
 
 static cc_err read_identity(const PGresult *row, struct slash_identity *ret)
@@ -67,9 +70,9 @@ static cc_err read_identity(const PGresult *row, struct slash_identity *ret)
     CC_TRY(postgres_column_hex(row, 0, 1, found.history_id, sizeof found.history_id));
     CC_TRY(postgres_column_hex(row, 0, 2, found.chamber_id, sizeof found.chamber_id));
     CC_TRY(postgres_column_hex(row, 0, 3, found.proof, sizeof found.proof));
-    found.has_genesis_validators_root = !PQgetisnull(row, 0, 7);
+    found.has_genesis_validators_root = !PQgetisnull(row, 0, 6);
     if (found.has_genesis_validators_root)
-        CC_TRY(postgres_column_hex(row, 0, 7, found.genesis_validators_root.bytes, 32));
+        CC_TRY(postgres_column_hex(row, 0, 6, found.genesis_validators_root.bytes, 32));
     *ret = found;
     return CC_OK;
 }
@@ -81,7 +84,7 @@ static bool same_history(const struct slash_identity *a, const struct slash_iden
            memcmp(a->proof, b->proof, sizeof a->proof) == 0;
 }
 
-static cc_err check_history(struct postgres_history *h, const PGresult *row)
+static cc_err check_history(struct postgres_history *h, const PGresult *state, const PGresult *row)
 {
     uint64_t format, schema, locks;
     struct slash_identity found;
@@ -91,14 +94,14 @@ static cc_err check_history(struct postgres_history *h, const PGresult *row)
     if (format != POSTGRES_FORMAT)
         return CC_FAIL(IDENTITY,
                        "the history was made by another release: its format is unknown here");
-    CC_TRY(postgres_column_u64(row, 0, 6, &schema));
+    CC_TRY(postgres_column_u64(row, 0, 5, &schema));
     if (schema != POSTGRES_SCHEMA)
         return CC_FAIL(IDENTITY, "database_version is not 12");
     CC_TRY(read_identity(row, &found));
-    CC_TRY(check_timeline(h, row));
+    CC_TRY(check_timeline(state, row));
     if (h->opened && !same_history(&found, &h->base.identity))
         return CC_FAIL(IDENTITY, "the database's history was replaced");
-    CC_TRY(postgres_column_u64(row, 0, 8, &locks));
+    CC_TRY(postgres_column_u64(row, 0, 7, &locks));
     /* A claim takes one lock; an eighth of the table leaves room for others, and for this batch's tables. */
     h->claims_max = (size_t)u64_max(1, u64_min(SLASH_BATCH_MAX, locks / 8));
     h->base.identity = found;
@@ -108,14 +111,14 @@ static cc_err check_history(struct postgres_history *h, const PGresult *row)
 
 static cc_err connect_history(struct postgres_history *h, uint32_t patience_ms)
 {
+    CC_CLEANUP(postgres_clearp) PGresult *state = NULL;
     CC_CLEANUP(postgres_clearp) PGresult *row = NULL;
     CC_TRY(postgres_db_connect(&h->db, h->url, POSTGRES_HOST_PATIENCE_MS));
     postgres_db_patience(&h->db, patience_ms);
     CC_TRY(postgres_db_prepare(&h->db));
-    CC_TRY(fetch_state(h, h->state));
-    CC_TRY(check_durable(h->state));
+    CC_TRY(fetch_state(h, &state));
     CC_TRY(postgres_fetch(h, POSTGRES_HISTORY, NULL, &row));
-    return check_history(h, row);
+    return check_history(h, state, row);
 }
 
 CC_ERR postgres_history_ready(struct postgres_history *h, uint32_t patience_ms)
@@ -208,8 +211,7 @@ static cc_err run_parts(struct postgres_history *h,
     CC_TRY(postgres_begun(h));
     CC_TRY(postgres_db_take(&h->db, &result));
     CC_TRY(postgres_ended(h));
-    *ret_rows = strtoull(PQcmdTuples(result), NULL, 10);
-    return CC_OK;
+    return u64_parse(span_str(PQcmdTuples(result)), ret_rows);
 }
 
 CC_ERR postgres_run(struct postgres_history *h,

@@ -1,13 +1,12 @@
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "slash/postgres_history.h"
 
 static cc_err send_step(struct postgres_history *h, const char *keep_slots, const char *keep_epochs)
 {
-    char after[16];
+    char after[24];
     struct postgres_params lock = {0}, blocks = {0}, votes = {0};
-    (void)snprintf(after, sizeof after, "%d", h->prune_after);
+    (void)snprintf(after, sizeof after, "%llu", (unsigned long long)h->prune_after);
     postgres_put_text(&lock, after);
     postgres_put_text(&blocks, keep_slots);
     postgres_put_text(&votes, keep_epochs);
@@ -26,7 +25,7 @@ static cc_err take_count(struct postgres_history *h, uint64_t *ret_count)
 }
 
 static cc_err
-take_step(struct postgres_history *h, struct slash_prune_step *ret_step, int32_t *ret_last)
+take_step(struct postgres_history *h, struct slash_prune_step *ret_step, uint64_t *ret_last)
 {
     CC_CLEANUP(postgres_clearp) PGresult *page = NULL;
     uint64_t seen, blocks, votes;
@@ -37,8 +36,8 @@ take_step(struct postgres_history *h, struct slash_prune_step *ret_step, int32_t
     CC_TRY(take_count(h, &votes));
     CC_TRY(postgres_ended(h));
     *ret_step = (struct slash_prune_step){.more = seen > 0, .removed = blocks + votes};
-    *ret_last = seen ? (int32_t)strtol(PQgetvalue(page, 0, 1), NULL, 10) : 0;
-    return CC_OK;
+    *ret_last = 0;
+    return seen ? postgres_column_u64(page, 0, 1, ret_last) : CC_OK;
 }
 
 /* Each step is one transaction over a page of validators. */

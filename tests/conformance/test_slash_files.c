@@ -29,7 +29,7 @@ static void setup(struct slash_fixture *f)
 
 static const char *beside(const struct slash_fixture *f, const char *ending)
 {
-    static char paths[4][192];
+    static char paths[4][KIT_PATH_MAX + 32];
     static unsigned turn;
     char *path = paths[turn++ % ARRAY_LEN(paths)];
     (void)snprintf(path, sizeof paths[0], "%s%s", f->path, ending);

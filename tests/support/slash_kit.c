@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 
-#include "slash/postgres.h"
+#include "slash/postgres_history.h"
 #include "slash/sqlite_history.h"
 #include "support/fault_vfs.h"
 #include "support/postgres_server.h"
@@ -76,10 +76,17 @@ static cc_err postgres_make(const char *path, const struct slash_identity *ident
     return slash_postgres_create(path, identity, &adopted);
 }
 
+/* Batches that are cut, as a server with a small lock table makes them. */
+static void postgres_disturb(struct slash_store *store, struct chance *chance)
+{
+    struct postgres_history *h = postgres_history_of(store);
+    h->claims_max = chance_below(chance, 4) ? SLASH_BATCH_MAX : 1 + chance_below(chance, 4);
+}
+
 const struct slash_backend slash_backends[] = {
     {.name = "memory", .make = memory_make, .open = memory_open_store},
-    {"sqlite", sqlite_make, sqlite_open_store, .keeps = true, .disturb = sqlite_disturb},
-    {"postgres", postgres_make, slash_postgres_open, .keeps = true, .in_database = true},
+    {"sqlite", sqlite_make, sqlite_open_store, true, false, sqlite_disturb},
+    {"postgres", postgres_make, slash_postgres_open, true, true, postgres_disturb},
 };
 const size_t slash_backend_count = ARRAY_LEN(slash_backends);
 

@@ -15,6 +15,7 @@
 #include "base/metric.h"
 
 #include "app/privilege.h"
+#include "app/sandbox.h"
 #include "app/test_switch.h"
 
 enum {
@@ -112,14 +113,20 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+struct role {
+    enum room room;
+    bool network;
+    char *switch_or_null;
+};
+
 static cc_err become(const struct child_maker *maker,
-                     enum room room,
-                     const int sources[static ROOM_FD_FIRST_FREE],
-                     char *switch_or_null)
+                     const struct role *role,
+                     const int sources[static ROOM_FD_FIRST_FREE])
 {
+    enum room room = role->room;
     char name[16];
-    char *const argv[] = {(char[]){"containment-chamber"}, (char[]){"room"}, name, switch_or_null,
-                          NULL};
+    char *const argv[] = {(char[]){"containment-chamber"}, (char[]){"room"}, name,
+                          role->switch_or_null, NULL};
     char *const no_environment[] = {NULL};
     size_t len = strlen(room_name(room));
     memcpy(name, room_name(room), len + 1);
@@ -130,7 +137,7 @@ static cc_err become(const struct child_maker *maker,
     log_init(ROOM_FD_LOG, false, LOG_LEVEL_INFO);
     if (setsid() < 0) /* a terminal's Ctrl-C is for the supervisor, which drains */
         return CC_FAIL(SYSTEM, "setsid");
-    if (!privilege_leave_network())
+    if (!role->network && !privilege_leave_network())
         log_info("no network namespace of its own: the kernel does not allow it");
     CC_TRY(privilege_enter(room));
     CC_TRY(die_with(maker->supervisor)); /* a change of uid has switched it off */
@@ -168,10 +175,10 @@ CC_ERR child_spawn(const struct child_maker *maker,
         [ROOM_FD_CONTROL] = theirs,
         [ROOM_FD_METRICS] = room == ROOM_CORE ? maker->metrics_write : maker->metrics_read,
     };
-    char *switch_or_null = test_switch_for(room);
+    const struct role role = {room, sandbox_needs_network(room, config), test_switch_for(room)};
     made.pid = fork();
     if (made.pid == 0) {
-        cc_err err = become(maker, room, sources, switch_or_null);
+        cc_err err = become(maker, &role, sources);
         log_error("a room could not be started", KV_ERR(err));
         _exit(127);
     }

@@ -55,7 +55,7 @@ CC_ERR datadir_state(const struct config *config, enum datadir_state *ret_state)
     bool state = exists(path);
     CC_TRY(history_path(config, path));
     bool history = exists(path);
-    bool wanted = config->anti_slashing.backend != HISTORY_NOOP;
+    bool wanted = config->anti_slashing.backend == HISTORY_SQLITE;
     if (!key && !state && !history)
         *ret_state = DATADIR_EMPTY;
     else

@@ -12,6 +12,9 @@
 
 #include "base/io.h"
 
+#include "app/sandbox.h"
+#include "slash/postgres.h"
+
 /* The header of the distribution knows ABI 2; these came with 3 to 6 (Documentation/userspace-api/landlock.rst). */
 struct ruleset_attributes {
     uint64_t handled_access_fs;
@@ -42,7 +45,7 @@ static const char *const system_files[] = {
     "/sys/fs/cgroup", "/usr/lib/ssl", "/usr/share/zoneinfo"};
 
 /* Everything that this kernel's Landlock can restrict is restricted. */
-static struct ruleset_attributes attributes_of(long abi, size_t *ret_size)
+static struct ruleset_attributes attributes_of(long abi, bool connects, size_t *ret_size)
 {
     struct ruleset_attributes a = {.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
     *ret_size = sizeof a.handled_access_fs;
@@ -51,7 +54,7 @@ static struct ruleset_attributes attributes_of(long abi, size_t *ret_size)
     if (abi >= 3)
         a.handled_access_fs |= ACCESS_FS_TRUNCATE;
     if (abi >= 4) {
-        a.handled_access_net = ACCESS_NET_BIND_TCP | ACCESS_NET_CONNECT_TCP;
+        a.handled_access_net = ACCESS_NET_BIND_TCP | (connects ? 0 : ACCESS_NET_CONNECT_TCP);
         *ret_size = offsetof(struct ruleset_attributes, scoped);
     }
     if (abi >= 5)
@@ -107,6 +110,27 @@ static cc_err allow_keys(const struct ruleset *ruleset, const struct filesystem_
     return allow(ruleset, keys->password_file, READ_FILES);
 }
 
+/* What looking up a name reads. */
+static const char *const name_files[] = {"/etc/hosts",     "/etc/resolv.conf", "/etc/nsswitch.conf",
+                                         "/etc/host.conf", "/etc/gai.conf",    "/etc/services",
+                                         "/etc/ssl/certs"};
+
+/* The directories of a URL's files: a secret that is replaced by renaming must be found again. */
+static cc_err allow_database(const struct ruleset *ruleset,
+                             const struct anti_slashing_config *history)
+{
+    char path[CONFIG_PATH_MAX];
+    if (history->backend != HISTORY_POSTGRES)
+        return CC_OK;
+    for (unsigned i = 0; slash_postgres_url_file(history->url, i, path, sizeof path); i++)
+        CC_TRY(allow(ruleset, dirname(path), READ_FILES));
+    if (!slash_postgres_url_is_remote(history->url))
+        return CC_OK;
+    for (size_t i = 0; i < ARRAY_LEN(name_files); i++)
+        CC_TRY(allow(ruleset, name_files[i], READ_FILES));
+    return CC_OK;
+}
+
 static cc_err
 allow_for_room(const struct ruleset *ruleset, enum room room, const struct config *config)
 {
@@ -116,6 +140,7 @@ allow_for_room(const struct ruleset *ruleset, enum room room, const struct confi
     case ROOM_CORE:
         CC_TRY(allow(ruleset, config->network.network, READ_FILES));
         CC_TRY(allow(ruleset, config->data_dir, WRITE_STORES));
+        CC_TRY(allow_database(ruleset, &config->anti_slashing));
         return allow_store(ruleset, config->anti_slashing.path);
     case ROOM_VAULT:
         return CC_OK;
@@ -136,7 +161,8 @@ CC_ERR landlock_enter(enum room room, const struct config *config)
         return CC_OK;
     }
     size_t size = 0;
-    struct ruleset_attributes attributes = attributes_of(abi, &size);
+    struct ruleset_attributes attributes =
+        attributes_of(abi, sandbox_needs_network(room, config), &size);
     CC_CLEANUP(fd_closep) int fd = (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
     if (fd < 0)
         return CC_FAIL(SYSTEM, "landlock: ruleset");
@@ -154,7 +180,10 @@ CC_ERR landlock_describe(enum room room, struct buf *out)
     static const char *const own[ROOM_END] = {
         [ROOM_FRONT] = "  read: the file of `network`\n",
         [ROOM_CORE] =
-            "  read: the file of `network`\n  write: data_dir, the directory of anti_slashing.path\n",
+            "  read: the file of `network`\n  write: data_dir, the directory of anti_slashing.path\n"
+            "core, with its history in a database: these too\n"
+            "  read: the directories of the files in anti_slashing.url; for a database elsewhere /etc/hosts, "
+            "resolv.conf, nsswitch.conf, host.conf, gai.conf, services, ssl/certs\n",
         [ROOM_VAULT] = "",
         [ROOM_LOADER] = "  read: key_sources.filesystem.paths, passwords_path, password_file\n",
     };

@@ -29,7 +29,7 @@ static const enum config_room part_of[ROOM_END] = {
 
 static cc_err lock_room(enum room room)
 {
-    CC_TRY(sandbox_lock(room));
+    CC_TRY(sandbox_lock_with(room, part.anti_slashing.backend == HISTORY_POSTGRES));
     inject_run();
     return CC_OK;
 }

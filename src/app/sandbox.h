@@ -17,7 +17,11 @@
 #include "wire/control.h"
 
 CC_ERR sandbox_enter(enum room room, const struct config *config);
+/* True for the core alone, and only when its database is not reached by a socket among this machine's files. */
+bool sandbox_needs_network(enum room room, const struct config *config);
 CC_ERR sandbox_lock(enum room room);
+/* The same for a core whose history is in a database: it may open connections to it. */
+CC_ERR sandbox_lock_with(enum room room, bool database);
 /* The lists as text, one call a line, for the snapshot test and for people. */
 CC_ERR sandbox_describe(enum room room, struct buf *out);
 

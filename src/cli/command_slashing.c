@@ -12,14 +12,22 @@
 #include "codec/hex.h"
 #include "core/stores.h"
 #include "slash/interchange.h"
+#include "slash/postgres.h"
 
 static struct command_config command;
 static struct config config;
 static struct stores stores;
 
+/* For people: of a database, no password. */
 static const char *history_path(void)
 {
     static char path[PATH_MAX];
+    if (config.anti_slashing.backend == HISTORY_POSTGRES) {
+        CC_CLEANUP(buf_release) struct buf text = buf_init(sizeof path - 1);
+        if (!slash_postgres_url_describe(config.anti_slashing.url, &text).code)
+            (void)snprintf(path, sizeof path, "%.*s", (int)text.len, (const char *)text.data);
+        return path;
+    }
     const char *given = config.anti_slashing.path;
     (void)snprintf(path, sizeof path, "%s%s", given[0] ? given : config.data_dir,
                    given[0] ? "" : "/history.sqlite");
@@ -65,7 +73,9 @@ static int open_history(struct slash_store **ret_store)
     if (err.code)
         return say_error("configuration", err);
     int holder = 0;
-    err = slash_sqlite_open(history_path(), stores.network.production, ret_store, &holder);
+    err = config.anti_slashing.backend == HISTORY_POSTGRES
+              ? slash_postgres_open(config.anti_slashing.url, ret_store)
+              : slash_sqlite_open(history_path(), stores.network.production, ret_store, &holder);
     if (error_is(err, ERROR_LOCKED))
         return say_locked(holder);
     if (err.code)

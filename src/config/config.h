@@ -7,7 +7,7 @@
  * THREADS   Constant after loading.
  * OWNERSHIP By value: fixed arrays, no pointers, so that a room's part can cross a descriptor.
  * ERRORS    CONFIG, YAML_SYNTAX, IO.
- * SECRETS   None in clear: secret values are written env:, file: or fd: and resolved by who uses them.
+ * SECRETS   anti_slashing.url may hold a database password (docs/secrets.md): masked in every output, refused as a flag.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -85,12 +85,14 @@ struct key_sources_config {
 
 enum history_backend {
     HISTORY_SQLITE,
+    HISTORY_POSTGRES,
     HISTORY_NOOP
 };
 
 struct anti_slashing_config {
     enum history_backend backend;
     char path[CONFIG_PATH_MAX]; /* "" : <data_dir>/history.sqlite */
+    char url[CONFIG_PATH_MAX];  /* of the database; may hold a password */
     uint64_t max_future_epochs; /* 2 */
     bool pruning_enabled;
     uint64_t pruning_keep_epochs;    /* 250 */

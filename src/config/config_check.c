@@ -36,6 +36,20 @@ static void check_history(struct config_loading *loading)
                      "anti_slashing.i_accept_slashing_risk: true");
 }
 
+/* A database password in a URL that everybody can read in the process list would be none. */
+static void check_database(struct config_loading *loading)
+{
+    const struct anti_slashing_config *history = &loading->config->anti_slashing;
+    struct config_place place = place_of(loading, "anti_slashing.url");
+    if (history->backend == HISTORY_POSTGRES && !history->url[0])
+        config_fault(loading, place_of(loading, "anti_slashing.backend"), "anti_slashing.backend",
+                     "postgres needs anti_slashing.url");
+    if (place.origin.len > 1 && memcmp(place.origin.data, "--", 2) == 0)
+        config_fault(loading, place, "anti_slashing.url",
+                     "may hold a password, so it is not taken from a flag: use the file or "
+                     "CONTAINMENT_ANTI_SLASHING__URL");
+}
+
 static void check_operations(struct config_loading *loading)
 {
     const struct config_text_list *list = &loading->config->auth.open_operations;
@@ -53,5 +67,6 @@ void config_check_rules(struct config_loading *loading)
 {
     check_paths(loading);
     check_history(loading);
+    check_database(loading);
     check_operations(loading);
 }

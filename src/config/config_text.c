@@ -172,8 +172,10 @@ CC_ERR config_document(struct buf *out)
         "  A name without `__` that is no option is warned about; one with `__` is refused.\n"
         "- Flags: `--` and the path with dashes, `--server-listen-port 9001` or `--server-listen-port=9001`;\n"
         "  `--set server.listen_port=9001` sets any option by its path.\n"
-        "- No option holds a secret, and none makes a record less durable: `anti_slashing.backend: noop` is the\n"
-        "  one named exception, and needs `anti_slashing.i_accept_slashing_risk: true`.\n\n"
+        "- One option may hold a secret: the password in `anti_slashing.url`. It is masked in every output and not\n"
+        "  taken from a flag; `passfile=FILE` in the URL keeps it out of the configuration altogether.\n"
+        "- No option makes a record less durable: `anti_slashing.backend: noop` is the one named exception, and\n"
+        "  needs `anti_slashing.i_accept_slashing_risk: true`.\n\n"
         "## Options\n\n"));
     for (size_t i = 0; i < config_row_count; i++)
         CC_TRY(document_row(out, &defaults, &config_rows[i]));

@@ -10,6 +10,7 @@
 
 #include "codec/hex.h"
 #include "crypto/random.h"
+#include "slash/postgres.h"
 
 static const char restore_hint[] =
     "restore it from its backup; or move the data directory away, run `containment-chamber init`, and load an EIP-3076 "
@@ -28,12 +29,23 @@ static cc_err in_directory(const char *directory, const char *name, char ret_pat
     return n > 0 && n < PATH_MAX ? CC_OK : CC_FAIL(LIMIT, "path too long");
 }
 
+/* For people: no password, and no path of a file. */
+static cc_err describe_database(const char *url, char ret_path[static PATH_MAX])
+{
+    CC_CLEANUP(buf_release) struct buf text = buf_init(PATH_MAX);
+    CC_TRY(slash_postgres_url_describe(url, &text));
+    (void)snprintf(ret_path, PATH_MAX, "%.*s", (int)text.len, (const char *)text.data);
+    return CC_OK;
+}
+
 static cc_err find_paths(const struct config *config, struct paths *ret_paths)
 {
     const char *history = config->anti_slashing.path;
     CC_TRY(in_directory(config->data_dir, "identity.pub", ret_paths->pin));
     CC_TRY(in_directory(config->data_dir, "state.sqlite", ret_paths->state));
     CC_TRY(in_directory(config->data_dir, "state.seen", ret_paths->seen));
+    if (config->anti_slashing.backend == HISTORY_POSTGRES)
+        return describe_database(config->anti_slashing.url, ret_paths->history);
     if (!history[0])
         return in_directory(config->data_dir, "history.sqlite", ret_paths->history);
     (void)snprintf(ret_paths->history, PATH_MAX, "%s", history);
@@ -101,7 +113,9 @@ CC_ERR stores_load_config(const struct config *config, struct stores *stores)
     if (config->anti_slashing.backend == HISTORY_NOOP &&
         !config->anti_slashing.i_accept_slashing_risk)
         return CC_FAIL(CONFIG, "anti_slashing.backend noop needs i_accept_slashing_risk: true");
-    return CC_OK;
+    return config->anti_slashing.backend == HISTORY_POSTGRES
+               ? slash_postgres_url_check(config->anti_slashing.url)
+               : CC_OK;
 }
 
 /* --- init ---------------------------------------------------------------------------------------------- */
@@ -116,27 +130,51 @@ static cc_err must_not_exist(const char *path)
     return errno == ENOENT ? CC_OK : CC_FAIL(IO, "data directory");
 }
 
+static struct slash_identity identity_of(const struct stores *stores)
+{
+    const struct history_record *record = &stores->record;
+    struct slash_identity identity = {
+        .has_genesis_validators_root = record->has_genesis_validators_root,
+        .genesis_validators_root = record->genesis_validators_root,
+    };
+    memcpy(identity.history_id, record->history_id, sizeof identity.history_id);
+    memcpy(identity.chamber_id, stores->chamber.chamber_id, sizeof identity.chamber_id);
+    memcpy(identity.proof, record->proof, sizeof identity.proof);
+    return identity;
+}
+
+static cc_err make_in_database(const char *url, const struct slash_identity *identity)
+{
+    uint64_t adopted = 0;
+    CC_TRY(slash_postgres_create(url, identity, &adopted));
+    if (adopted)
+        log_notice("the database had records already, and they are this chamber's history now",
+                   KV_NUM("validators", adopted));
+    return CC_OK;
+}
+
 static cc_err make_history(const struct config *config,
                            const char *path,
                            struct vault_call *vault,
                            struct stores *stores)
 {
     uint8_t digest[32];
-    struct slash_identity identity = {0};
     struct history_record *record = &stores->record;
     CC_TRY(random_bytes(record->history_id, sizeof record->history_id));
     history_digest(record->history_id, stores->chamber.chamber_id, digest);
     CC_TRY(vault_call_prove_history(vault, digest, record->proof));
     record->has_genesis_validators_root = stores->has_genesis_validators_root;
     record->genesis_validators_root = stores->genesis_validators_root;
-    if (config->anti_slashing.backend == HISTORY_NOOP)
-        return CC_OK;
-    memcpy(identity.history_id, record->history_id, sizeof identity.history_id);
-    memcpy(identity.chamber_id, stores->chamber.chamber_id, sizeof identity.chamber_id);
-    memcpy(identity.proof, record->proof, sizeof identity.proof);
-    identity.has_genesis_validators_root = record->has_genesis_validators_root;
-    identity.genesis_validators_root = record->genesis_validators_root;
-    return slash_sqlite_create(path, stores->network.production, &identity);
+    const struct slash_identity identity = identity_of(stores);
+    switch (config->anti_slashing.backend) {
+    case HISTORY_SQLITE:
+        return slash_sqlite_create(path, stores->network.production, &identity);
+    case HISTORY_POSTGRES:
+        return make_in_database(config->anti_slashing.url, &identity);
+    case HISTORY_NOOP:
+        break;
+    }
+    return CC_OK;
 }
 
 /* The state's records come last of all but the pin: a start without them is refused, so a half-made chamber never
@@ -170,11 +208,17 @@ CC_ERR stores_create(const struct config *config, struct vault_call *vault, stru
     CC_TRY(must_not_exist(paths.pin));
     CC_TRY(must_not_exist(paths.state));
     CC_TRY(must_not_exist(paths.seen));
-    if (config->anti_slashing.backend != HISTORY_NOOP)
+    if (config->anti_slashing.backend == HISTORY_SQLITE)
         CC_TRY(must_not_exist(paths.history));
     CC_TRY(vault_call_create(vault, &stores->chamber));
     CC_TRY(make_history(config, paths.history, vault, stores));
-    return make_state(&paths, vault, stores);
+    cc_err err = make_state(&paths, vault, stores);
+    /* Files are taken back by who made the directory; the database is known here alone. */
+    if (err.code && config->anti_slashing.backend == HISTORY_POSTGRES) {
+        const struct slash_identity identity = identity_of(stores);
+        slash_postgres_forget(config->anti_slashing.url, &identity);
+    }
+    return err;
 }
 
 /* --- start --------------------------------------------------------------------------------------------- */
@@ -227,22 +271,30 @@ static cc_err read_records(struct stores *stores)
     return history_record_decode(span_of(record->bytes, record->len), &stores->record);
 }
 
+static cc_err
+open_backend(const struct config *config, const char *path, struct stores *stores, int *ret_holder)
+{
+    switch (config->anti_slashing.backend) {
+    case HISTORY_SQLITE:
+        return slash_sqlite_open(path, stores->network.production, &stores->history, ret_holder);
+    case HISTORY_POSTGRES:
+        return slash_postgres_open(config->anti_slashing.url, &stores->history);
+    case HISTORY_NOOP:
+        break;
+    }
+    const struct slash_identity identity = identity_of(stores);
+    return slash_noop_open(&identity, &stores->history);
+}
+
 static cc_err open_history(const struct config *config, const char *path, struct stores *stores)
 {
     int holder = 0;
-    struct slash_identity identity = {0};
-    if (config->anti_slashing.backend == HISTORY_NOOP) {
-        memcpy(identity.history_id, stores->record.history_id, sizeof identity.history_id);
-        memcpy(identity.chamber_id, stores->chamber.chamber_id, sizeof identity.chamber_id);
-        memcpy(identity.proof, stores->record.proof, sizeof identity.proof);
-        identity.has_genesis_validators_root = stores->record.has_genesis_validators_root;
-        identity.genesis_validators_root = stores->record.genesis_validators_root;
-        return slash_noop_open(&identity, &stores->history);
-    }
-    cc_err err = slash_sqlite_open(path, stores->network.production, &stores->history, &holder);
+    cc_err err = open_backend(config, path, stores, &holder);
     if (error_is(err, ERROR_LOCKED))
         log_error("the history is in use by another process", KV_STR("path", path),
                   KV_NUM("pid", holder));
+    else if (error_class(err) == CLASS_UNAVAILABLE)
+        log_error("the history can't be opened now", KV_STR("path", path), KV_ERR(err));
     else if (err.code)
         log_error("the history can't be opened", KV_STR("path", path), KV_ERR(err),
                   KV_STR("hint", restore_hint));

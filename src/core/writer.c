@@ -86,9 +86,10 @@ static void fail_batch(struct writer *writer, struct pending_list *list, cc_err 
     front_link_answer(writer->settings.link, list);
 }
 
+/* A key that another client of the database holds is no verdict about its message. */
 static void refuse(struct pending *row, const struct slash_verdict *verdict)
 {
-    row->answer.error = ERROR_SLASHABLE;
+    row->answer.error = verdict->rule == SLASH_CONTENDED ? ERROR_CONTENDED : ERROR_SLASHABLE;
     row->answer.rule = verdict->rule;
     row->answer.earlier_slot = verdict->earlier_slot;
     row->answer.earlier_source = verdict->earlier_source;

@@ -7,8 +7,8 @@
  *           A connection that was lost is made again at the next use.
  * THREADS   As slash/store.h: one thread for a store; any number of stores and processes for a database.
  * OWNERSHIP slash_store_close().
- * ERRORS    STORE (no database now), CONFLICT (another client in the way), HISTORY_MISSING, IDENTITY (another database, or
- *           another timeline of it), EXISTS, WATERMARK (the schema's rule: no low watermark beyond the high one), CONFIG,
+ * ERRORS    STORE (no database now), CONFLICT (another client in the way), HISTORY_MISSING, IDENTITY (another database),
+ *           TIMELINE (the same, failed over or restored), EXISTS, WATERMARK (the schema's rule: no low watermark beyond the high one), CONFIG,
  *           TAMPERED, NO_MEMORY.
  * SECRETS   The URL may hold a password: kept, and given to libpq alone.
  */

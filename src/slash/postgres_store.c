@@ -61,7 +61,7 @@ static cc_err check_timeline(const PGresult *state, const PGresult *history)
         KV_STR(
             "hint",
             "raise the low watermarks beyond what was signed, then confirm the timeline: docs/slashing.md"));
-    return CC_FAIL(IDENTITY, "the database is another cluster, or on another timeline");
+    return CC_FAIL(TIMELINE, "the database is another cluster, or on another timeline");
 }
 
 static cc_err read_identity(const PGresult *row, struct slash_identity *ret)

@@ -367,9 +367,9 @@ static void test_T06_P20_another_timeline_or_cluster_is_refused(void **state)
     /* As if it had been promoted since: what was confirmed is older than what is. */
     sql(client, "UPDATE containment_history SET timeline = '00000000'");
     struct slash_store *late;
-    assert_int_equal(slash_postgres_open(f.path, &late).code, ERROR_IDENTITY);
+    assert_int_equal(slash_postgres_open(f.path, &late).code, ERROR_TIMELINE);
     sql(client, "UPDATE containment_history SET timeline = '00000001', system_identifier = '1'");
-    assert_int_equal(slash_postgres_open(f.path, &late).code, ERROR_IDENTITY);
+    assert_int_equal(slash_postgres_open(f.path, &late).code, ERROR_TIMELINE);
     /* The history replaced under an open connection: that batch is not released, and none after it. */
     sql(client, "UPDATE containment_history SET history_id = decode(repeat('55', 32), 'hex'),"
                 " system_identifier = (SELECT system_identifier::text FROM pg_control_system())");

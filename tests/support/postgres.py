@@ -63,6 +63,7 @@ class Postgres:
         self.bin = bin_dir()
         self.account = account()
         self.process = None
+        self.port = PORT
         # A socket's path has 107 bytes at most, so it doesn't lie beside the data.
         self.socket = pathlib.Path(tempfile.mkdtemp(prefix="cc-pg-", dir="/tmp"))
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="cluster-", dir=base_dir()))
@@ -76,7 +77,7 @@ class Postgres:
         else:
             self._run("initdb", "-D", self.data, "-U", NAME, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         self.configure({
-            "listen_addresses": "", "port": PORT, "unix_socket_directories": self.socket, "shared_buffers": "32MB",
+            "listen_addresses": "", "port": self.port, "unix_socket_directories": self.socket, "shared_buffers": "32MB",
             "max_connections": 60, "max_wal_size": "256MB", "log_min_messages": "warning", **(options or {}),
         })
 
@@ -106,7 +107,7 @@ class Postgres:
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             preexec_fn=self._as_account)
         deadline = time.monotonic() + 60
-        while subprocess.run([str(self.bin / "pg_isready"), "-q", "-h", str(self.socket), "-p", str(PORT)],
+        while subprocess.run([str(self.bin / "pg_isready"), "-q", "-h", str(self.socket), "-p", str(self.port)],
                              check=False).returncode:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.path / "log").read_text(errors="replace")[-2000:])
@@ -149,7 +150,7 @@ class Postgres:
 
     def url(self, user=NAME, **options):
         """What a signer is given; `options` are libpq's, such as options="-csearch_path=x"."""
-        query = {"host": str(self.socket), "port": PORT, "user": user, **options}
+        query = {"host": str(self.socket), "port": self.port, "user": user, **options}
         return f"postgresql:///postgres?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote)}"
 
     def sql(self, text, **options):

@@ -1,0 +1,269 @@
+"""A real server with its history in a real PostgreSQL: on a socket and over TLS, killed, failed over, with a new password."""
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import daemon as daemon_module
+import interop
+import messages
+from daemon import wait_for
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import postgres  # noqa: E402  pylint: disable=wrong-import-position
+
+KEY = interop.PUBKEYS[0]
+SECRET = "S3cret-Pass"
+
+pytestmark = pytest.mark.skipif(postgres.bin_dir() is None, reason="left out: PostgreSQL is not installed")
+
+
+def answer(daemon, body, key=KEY):
+    """(status, parsed body) of one signing request."""
+    status, _, content = daemon.sign(key, body)
+    return status, json.loads(content)
+
+
+def configured(make_daemon, url, **options):
+    """A daemon with four keys whose history is in the database, not started."""
+    return make_daemon(keys=interop.SECRETS[:4], config={"anti_slashing": {"backend": "postgres", "url": url}}, **options)
+
+
+def goes_on(daemon, body, seconds=5.0):
+    """The answer to `body` as soon as it is no longer 503."""
+    return wait_for("a signature", lambda: (lambda a: a if a[0] != 503 else None)(answer(daemon, body)), seconds)
+
+
+@pytest.fixture(name="server", scope="module")
+def the_server():
+    """One cluster for the tests that leave it as it was."""
+    with postgres.Postgres() as server:
+        yield server
+
+
+@pytest.fixture(name="schema")
+def a_schema(server, request):
+    """libpq's options for a schema of the test's own."""
+    name = request.node.name.lower()[:50]
+    server.sql(f"DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")
+    return f"-csearch_path={name}"
+
+
+def test_it_signs_refuses_and_remembers(make_daemon, server, schema):
+    daemon = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    daemon.start()
+    first = answer(daemon, messages.attestation(1, 2))
+    assert first[0] == 200
+    assert answer(daemon, messages.block(100))[0] == 200
+    assert answer(daemon, messages.attestation(1, 2, "other"))[1]["rule"] == "DOUBLE_VOTE"
+    assert answer(daemon, messages.attestation(0, 3))[1]["rule"] == "SURROUNDING"
+    assert answer(daemon, messages.block(100, "other"))[1]["rule"] == "DOUBLE_BLOCK"
+    daemon.kill_room("core")
+    daemon.wait_ready()
+    assert answer(daemon, messages.attestation(1, 2)) == first
+    daemon.kill_all()
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2)) == first
+    assert answer(daemon, messages.attestation(0, 3))[0] == 412
+    assert server.sql("SELECT count(*) FROM signed_attestations", options=schema) == "1"
+    assert daemon.stop() == 0
+
+
+def test_P19_a_killed_database_is_waited_for(make_daemon):
+    with postgres.Postgres() as server:
+        daemon = configured(make_daemon, server.url())
+        daemon.init()
+        daemon.start()
+        core = daemon.room("core")
+        first = answer(daemon, messages.attestation(1, 2))
+        assert first[0] == 200
+        server.kill()
+        assert answer(daemon, messages.attestation(1, 2))[0] == 503
+        assert answer(daemon, messages.attestation(2, 3))[0] == 503
+        wait_for("health to turn red", lambda: daemon.status_of("/healthcheck") == 503, 2)
+        assert answer(daemon, messages.selection(7))[0] == 200, "what needs no history goes on"
+        server.start()
+        started = time.monotonic()
+        assert goes_on(daemon, messages.attestation(1, 2)) == first
+        assert answer(daemon, messages.attestation(1, 2, "other"))[0] == 412
+        wait_for("health to turn green", lambda: daemon.status_of("/healthcheck") == 200, 5)
+        assert time.monotonic() - started < 5
+        assert daemon.room("core") == core
+        assert daemon.stop() == 0
+
+
+def test_P20_a_replica_that_took_over_is_refused_by_name(make_daemon):
+    with postgres.Postgres({"wal_level": "replica", "max_wal_senders": 4}) as primary:
+        replica = postgres.Postgres(copy_of=primary)
+        replica.start()
+        try:
+            hosts = f"{primary.socket},{replica.socket}"
+            url = f"postgresql:///postgres?host={hosts.replace('/', '%2F')}&port={postgres.PORT}&user={postgres.NAME}"
+            daemon = configured(make_daemon, url)
+            daemon.init()
+            daemon.start()
+            assert answer(daemon, messages.attestation(1, 2))[0] == 200
+            wait_for("the replica", lambda: replica.sql("SELECT count(*) FROM containment_history") == "1")
+            primary.kill()
+            replica.promote()
+            assert answer(daemon, messages.attestation(2, 3))[0] == 503
+            wait_for("the reason", lambda: "failed over or restored" in daemon.log_text())
+            assert answer(daemon, messages.attestation(1, 2))[0] == 503
+        finally:
+            replica.close()
+
+
+def free_port():
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def with_tls(server):
+    """Gives the cluster a certificate and a password for its role, and opens a port of loopback; the port."""
+    port = free_port()
+    run = {"check": True, "capture_output": True, "timeout": 60}
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", server.data / "server.key", "-out", server.data / "server.crt"], **run)
+    (server.data / "server.key").chmod(0o600)
+    for name in ("server.key", "server.crt"):
+        if server.account:
+            os.chown(server.data / name, *server.account)
+    (server.data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+                                             "hostssl all all ::1/128 scram-sha-256\n")
+    server.configure({"listen_addresses": "localhost", "port": port, "ssl": "on"})
+    return port
+
+
+def test_tls_password_file_and_a_new_password(make_daemon, workdir):
+    server = postgres.Postgres()
+    port = with_tls(server)
+    server.port = port
+    try:
+        server.start()
+        server.sql(f"ALTER ROLE {postgres.NAME} PASSWORD '{SECRET}'")
+        # Where the core's user can read it.
+        passfile = pathlib.Path(server.socket) / "secret" / "pgpass"
+        passfile.parent.mkdir(mode=0o755)
+        authority = passfile.parent / "ca.crt"
+        authority.write_bytes((server.data / "server.crt").read_bytes())
+
+        def write(password):
+            fresh = passfile.with_suffix(".new")
+            fresh.write_text(f"*:*:*:*:{password}\n")
+            fresh.chmod(0o600)
+            if os.geteuid() == 0:
+                os.chown(fresh, 65522, 65522)
+            fresh.rename(passfile)
+
+        write(SECRET)
+        url = (f"postgresql://{postgres.NAME}@localhost:{port}/postgres?sslmode=verify-full"
+               f"&sslrootcert={authority}&passfile={passfile}")
+        daemon = configured(make_daemon, url)
+        daemon.init()
+        daemon.start()
+        assert answer(daemon, messages.attestation(1, 2))[0] == 200
+        assert server.sql("SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)"
+                          " WHERE application_name = 'containment-chamber'") == "t"
+        # A new password, and every connection gone: the locked core reads the file again and looks up the name.
+        server.sql(f"ALTER ROLE {postgres.NAME} PASSWORD 'another one'")
+        write("another one")
+        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                   " WHERE application_name = 'containment-chamber'")
+        assert goes_on(daemon, messages.attestation(2, 3))[0] == 200
+        assert "no network namespace" not in daemon.log_text()
+        assert daemon.stop() == 0
+        # A certificate of another name is refused.
+        daemon.config["anti_slashing"]["url"] = url.replace("@localhost", "@127.0.0.1")
+        daemon.write_config()
+        daemon.spawn()
+        assert daemon.process.wait(30) != 0
+    finally:
+        server.close()
+
+
+def test_no_password_is_shown_anywhere(make_daemon, server, schema):
+    url = server.url(options=schema, password=SECRET)
+    daemon = configured(make_daemon, url)
+    daemon.init()
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2))[0] == 200
+    pids = [daemon.process.pid, *daemon.rooms().values()]
+    shown = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
+    shown += [daemon.metrics().encode(), daemon.get("/healthcheck")[2]]
+    assert daemon.stop() == 0
+    for words in (("config", "dump"), ("config", "check"), ("slashing", "status"), ("slashing", "status", "--json")):
+        result = daemon.command(*words, "-c", daemon.config_path)
+        shown.append((result.stdout + result.stderr).encode())
+    daemon.config["anti_slashing"]["url"] = url.replace("%2Ftmp", "%2Fnowhere")
+    daemon.write_config()
+    result = daemon.command("slashing", "status", "-c", daemon.config_path, check=False)
+    assert result.returncode != 0
+    shown += [(result.stdout + result.stderr).encode(), daemon.log_text().encode()]
+    for text in shown:
+        assert SECRET.encode() not in text
+    result = daemon.command("config", "check", "-c", daemon.config_path, f"--anti-slashing-url={url}", check=False)
+    assert result.returncode != 0 and "not taken from a flag" in result.stderr + result.stdout
+    assert SECRET not in result.stderr + result.stdout
+
+
+def test_P03_a_database_has_one_history_and_only_init_makes_it(make_daemon, server, schema):
+    daemon = configured(make_daemon, server.url(options=schema))
+    # A second chamber for one database: nothing of it stays.
+    other = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    result = other.command("init", "-c", other.config_path, check=False)
+    assert result.returncode != 0
+    assert not other.data_dir.exists() or not list(other.data_dir.iterdir())
+    assert server.sql("SELECT count(*) FROM containment_history", options=schema) == "1"
+    # The database alone, without its chamber, or the chamber without its database, is refused.
+    server.sql("DELETE FROM containment_history", options=schema)
+    daemon.spawn()
+    assert daemon.process.wait(30) != 0
+    assert "no history" in daemon.log_text()
+
+
+def test_the_slashing_commands(make_daemon, server, schema):
+    daemon = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    data = {
+        "metadata": {"interchange_format_version": "5", "genesis_validators_root": messages.MINIMAL_GENESIS_ROOT},
+        "data": [{"pubkey": KEY, "signed_blocks": [{"slot": "81"}],
+                  "signed_attestations": [{"source_epoch": "1", "target_epoch": "2"},
+                                          {"source_epoch": "2", "target_epoch": "18446744073709551615"}]}],
+    }
+    source = daemon.path / "in.json"
+    source.write_text(json.dumps(data))
+    result = daemon.command("slashing", "import", "--from", source, "-c", daemon.config_path)
+    assert "1 blocks and 2 attestations added" in result.stdout
+    out = daemon.path / "out.json"
+    daemon.start()
+    assert answer(daemon, messages.block(81))[0] == 412
+    # The database has locks of its own: the commands work beside a running signer.
+    daemon.command("slashing", "export", "--to", out, "-c", daemon.config_path)
+    ours = next(v for v in json.loads(out.read_text())["data"] if v["pubkey"] == KEY)
+    assert ours["signed_attestations"][1]["target_epoch"] == str(2**64 - 1)
+    status = json.loads(daemon.command("slashing", "status", "--json", "-c", daemon.config_path).stdout)
+    assert (status["validators"], status["blocks"], status["attestations"]) == (4, 1, 2)
+    assert daemon.stop() == 0
+
+
+def test_a_front_has_no_network_while_the_core_has_one(make_daemon, server, schema):
+    daemon = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    daemon.start()
+    ours = os.readlink("/proc/self/ns/net")
+    namespaces = {name: os.readlink(f"/proc/{pid}/ns/net") for name, pid in daemon.rooms().items()}
+    if "no network namespace of its own" not in daemon.log_text():
+        # A database on a socket needs no network either.
+        assert ours not in namespaces.values()
+    assert daemon.stop() == 0
+    assert daemon_module.has_ended(daemon.process.pid)

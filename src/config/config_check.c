@@ -44,7 +44,8 @@ static void check_database(struct config_loading *loading)
     if (history->backend == HISTORY_POSTGRES && !history->url[0])
         config_fault(loading, place_of(loading, "anti_slashing.backend"), "anti_slashing.backend",
                      "postgres needs anti_slashing.url");
-    if (place.origin.len > 1 && memcmp(place.origin.data, "--", 2) == 0)
+    if (history->url[0] && place.origin.len > 1 &&
+        span_equal(span_of(place.origin.data, 2), span_str("--")))
         config_fault(loading, place, "anti_slashing.url",
                      "may hold a password, so it is not taken from a flag: use the file or "
                      "CONTAINMENT_ANTI_SLASHING__URL");

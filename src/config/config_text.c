@@ -42,7 +42,7 @@ static cc_err put_list(struct buf *out, const struct config *config, const struc
 
 static cc_err put_value(struct buf *out, const struct config *config, const struct config_row *row)
 {
-    if (row->secret)
+    if (row->secret && ((const char *)config + row->offset)[0])
         return buf_append_str(out, "\"********\"");
     if (config_row_is_list(row))
         return put_list(out, config, row);

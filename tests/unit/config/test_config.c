@@ -203,7 +203,7 @@ static void test_options_of_other_releases_are_named(void **state)
     refuses("tls: { mode: file }\n", ".yaml:1: tls: is not in this release");
     refuses("key_sources:\n  dynamodb: { table: t }\n",
             ".yaml:2: key_sources.dynamodb: is not in this release");
-    refuses("anti_slashing: { backend: postgres }\n", "takes: one of sqlite, noop");
+    refuses("anti_slashing: { backend: dynamodb }\n", "takes: one of sqlite, postgres, noop");
     refuses("auth: { mode: enforce }\n", "auth.mode: is not one of the values");
     loads("key_sources: { filesystem: { raw_load_concurrency: 128 } }\n");
     assert_int_equal(faults.warnings, 1);
@@ -243,6 +243,26 @@ static void test_engines_have_their_names(void **state)
     }
     refuses("signing: { engine: avx512 }\n", "takes: one of blst, auto, fixed_base, ifma");
     refuses("signing: { engine: BLST }\n", "takes: one of blst");
+}
+
+/* The password of a database is in no output, and in no argument. */
+static void test_a_database_url_is_kept_secret(void **state)
+{
+    (void)state;
+    CC_CLEANUP(buf_release) struct buf text = buf_init(1 << 16);
+    refuses("anti_slashing: { backend: postgres }\n", "postgres needs anti_slashing.url");
+    loads("anti_slashing: { backend: postgres, url: 'postgresql://u:hush@h/d', pool_size: 4 }\n");
+    assert_int_equal(faults.warnings, 1);
+    assert_int_equal(config.anti_slashing.backend, HISTORY_POSTGRES);
+    assert_string_equal(config.anti_slashing.url, "postgresql://u:hush@h/d");
+    assert_int_equal(config_dump(&config, &text).code, 0);
+    assert_int_equal(buf_append(&text, "", 1).code, 0);
+    assert_null(strstr((const char *)text.data, "hush"));
+    assert_non_null(strstr((const char *)text.data, "url: \"********\""));
+    assert_true(
+        error_is(load_override("anti_slashing.url", "postgresql://u:hush@h/d"), ERROR_CONFIG));
+    assert_non_null(strstr(fault_text(), "not taken from a flag"));
+    assert_null(strstr(fault_text(), "hush"));
 }
 
 static void test_open_operations_must_exist(void **state)
@@ -343,7 +363,7 @@ static void test_P01_no_option_weakens_durability(void **state)
                 fail_msg("%s looks like a switch of durability", config_rows[i].path);
 
     const struct config_row *backend = config_row_find("anti_slashing.backend");
-    assert_string_equal(backend->choices, "sqlite|noop");
+    assert_string_equal(backend->choices, "sqlite|postgres|noop");
 
     static const char *const not_files[] = {":memory:", "file::memory:", "file:x?mode=memory",
                                             ":x"};
@@ -455,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_an_unreadable_file_is_a_fault),
         cmocka_unit_test(test_noop_needs_its_long_name),
         cmocka_unit_test(test_engines_have_their_names),
+        cmocka_unit_test(test_a_database_url_is_kept_secret),
         cmocka_unit_test(test_open_operations_must_exist),
         cmocka_unit_test(test_sighup_takes_only_what_is_reloadable),
         cmocka_unit_test(test_the_environment_overrides_the_file),

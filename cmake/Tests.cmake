@@ -148,4 +148,6 @@ find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND AND TARGET PkgConfig::CMOCKA AND NOT CC_FUZZ AND NOT CC_SANITIZE AND NOT CC_TEST_SET)
     cc_test(torture/slash_mutants torture 600
         ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/mutants.py --cc ${CMAKE_C_COMPILER})
+    cc_test(torture/sql_mutants torture 900
+        ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/mutants.py --sql --cc ${CMAKE_C_COMPILER})
 endif()

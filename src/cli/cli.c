@@ -21,8 +21,9 @@ static const struct command {
     {"config", command_config, "check|dump|example|document " CONFIG_OPTIONS,
      "check the configuration, show what is in force, write a commented example or its documentation"},
     {"slashing", command_slashing,
-     "import --from FILE|- | export --to FILE|- | status [--json] " CONFIG_OPTIONS,
-     "the slashing-protection history of a signer that isn't running: EIP-3076 in and out, counts"},
+     "import --from FILE|- | export --to FILE|- | status [--json] | repair-watermark --epoch N |"
+     " migrate [--grant-to ROLE] " CONFIG_OPTIONS,
+     "the slashing-protection history: EIP-3076 in and out, counts, watermarks raised, a database's tables"},
     {"bench", command_bench,
      "[--keys N] [--load LOAD,...] [--engine blst|auto|fixed_base|ifma,...] [--seconds S] [--warm S]\n"
      "       [--yardstick S] [--slot-seconds S] [--repeat N] [--dir DIRECTORY] [--json]\n\n"

@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/num.h"
 
 #include "cli/command.h"
 #include "codec/hex.h"
 #include "core/stores.h"
+#include "slash/backend.h"
 #include "slash/interchange.h"
 #include "slash/postgres.h"
+#include "slash/repair.h"
 
 static struct command_config command;
 static struct config config;
@@ -62,7 +65,15 @@ static int say_locked(int holder)
     return EXIT_CODE_LOCKED;
 }
 
-static int open_history(struct slash_store **ret_store)
+static cc_err open_backend(bool for_repair, struct slash_store **ret_store, int *ret_holder)
+{
+    if (config.anti_slashing.backend == HISTORY_SQLITE)
+        return slash_sqlite_open(history_path(), stores.network.production, ret_store, ret_holder);
+    return for_repair ? slash_postgres_open_for_repair(config.anti_slashing.url, ret_store)
+                      : slash_postgres_open(config.anti_slashing.url, ret_store);
+}
+
+static int open_history(bool for_repair, struct slash_store **ret_store)
 {
     if (config.anti_slashing.backend == HISTORY_NOOP) {
         (void)fprintf(stderr, "containment-chamber slashing: anti_slashing.backend is noop: there "
@@ -73,9 +84,7 @@ static int open_history(struct slash_store **ret_store)
     if (err.code)
         return say_error("configuration", err);
     int holder = 0;
-    err = config.anti_slashing.backend == HISTORY_POSTGRES
-              ? slash_postgres_open(config.anti_slashing.url, ret_store)
-              : slash_sqlite_open(history_path(), stores.network.production, ret_store, &holder);
+    err = open_backend(for_repair, ret_store, &holder);
     if (error_is(err, ERROR_LOCKED))
         return say_locked(holder);
     if (err.code)
@@ -170,7 +179,7 @@ static int import_history(const char *from)
     struct slash_store *store;
     int code = open_input(from, &fd);
     if (code == EXIT_CODE_DONE)
-        code = open_history(&store);
+        code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
     struct interchange_result result = {.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
@@ -212,7 +221,7 @@ static cc_err export_to_file(struct slash_store *store, const char *to, uint64_t
 static int export_history(const char *to)
 {
     struct slash_store *store;
-    int code = open_history(&store);
+    int code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
     uint64_t count = 0;
@@ -270,7 +279,7 @@ static int print_status(bool json)
 {
     struct slash_store *store;
     struct slash_status status;
-    int code = open_history(&store);
+    int code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
     cc_err err = slash_status(store, &status);
@@ -280,20 +289,80 @@ static int print_status(bool json)
     return err.code ? say_error("status", err) : EXIT_CODE_DONE;
 }
 
+/* --- repair-watermark ------------------------------------------------------------------------------------ */
+
+/* For a database this is also the word that its timeline is the right one: in that order. */
+static int repair(uint64_t epoch)
+{
+    struct slash_store *store;
+    uint64_t count = 0;
+    int code = open_history(true, &store);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    const struct slash_watermark low = {
+        .has_slot = true,
+        .has_epochs = true,
+        .slot = u64_add_sat(slash_keep_slots(epoch, stores.network.preset.slots_per_epoch),
+                            stores.network.preset.slots_per_epoch - 1),
+        .source = epoch,
+        .target = epoch,
+    };
+    cc_err err = slash_raise_all(store, &low, &count);
+    if (!err.code && config.anti_slashing.backend == HISTORY_POSTGRES)
+        err = slash_postgres_confirm_timeline(store);
+    slash_store_close(store);
+    if (err.code)
+        return say_error("repair-watermark is not complete, and can be repeated", err);
+    (void)printf("%llu validators sign nothing up to epoch %llu, slot %llu\n",
+                 (unsigned long long)count, (unsigned long long)epoch,
+                 (unsigned long long)low.slot);
+    return EXIT_CODE_DONE;
+}
+
+/* --- migrate ----------------------------------------------------------------------------------------------- */
+
+static int migrate(const char *grant_to)
+{
+    if (config.anti_slashing.backend != HISTORY_POSTGRES) {
+        (void)fprintf(stderr, "containment-chamber slashing: only a database is migrated\n");
+        return EXIT_CODE_REFUSED;
+    }
+    cc_err err = slash_postgres_url_check(config.anti_slashing.url);
+    if (!err.code)
+        err = slash_postgres_migrate(config.anti_slashing.url, grant_to);
+    if (err.code)
+        return say_error(history_path(), err);
+    (void)printf("the tables are there%s%s\n", grant_to ? ", for the role " : "",
+                 grant_to ? grant_to : "");
+    return EXIT_CODE_DONE;
+}
+
 /* --- the command -------------------------------------------------------------------------------------------- */
 
 struct wanted {
-    bool import, export, status, json;
-    const char *from, *to;
+    bool import, export, status, json, repair, migrate;
+    const char *from, *to, *grant_to;
+    uint64_t epoch;
 };
 
-static int read_file_option(struct arguments *arguments,
-                            const char *option,
-                            const char *complaint,
-                            const char **ret_file)
+static int read_option(struct arguments *arguments,
+                       const char *option,
+                       const char *complaint,
+                       const char **ret_file)
 {
     int code = command_take_value(arguments, option, ret_file);
     if (code == EXIT_CODE_DONE && !*ret_file)
+        code = command_usage(arguments, complaint, NULL);
+    return code;
+}
+
+static int read_epoch(struct arguments *arguments, uint64_t *ret_epoch)
+{
+    static const char complaint[] =
+        "repair-watermark needs --epoch N: nothing up to N is signed any more";
+    const char *text = NULL;
+    int code = read_option(arguments, "--epoch", complaint, &text);
+    if (code == EXIT_CODE_DONE && u64_parse(span_str(text), ret_epoch).code)
         code = command_usage(arguments, complaint, NULL);
     return code;
 }
@@ -302,16 +371,22 @@ static int read_arguments(struct arguments *arguments, struct wanted *w)
 {
     w->import = command_take_switch(arguments, "import");
     if (w->import)
-        return read_file_option(arguments, "--from",
-                                "import needs --from FILE, or --from - for standard input",
-                                &w->from);
+        return read_option(arguments, "--from",
+                           "import needs --from FILE, or --from - for standard input", &w->from);
     w->export = command_take_switch(arguments, "export");
     if (w->export)
-        return read_file_option(arguments, "--to",
-                                "export needs --to FILE, or --to - for standard output", &w->to);
+        return read_option(arguments, "--to",
+                           "export needs --to FILE, or --to - for standard output", &w->to);
+    w->repair = command_take_switch(arguments, "repair-watermark");
+    if (w->repair)
+        return read_epoch(arguments, &w->epoch);
+    w->migrate = command_take_switch(arguments, "migrate");
+    if (w->migrate)
+        return command_take_value(arguments, "--grant-to", &w->grant_to);
     w->status = command_take_switch(arguments, "status");
     if (!w->status)
-        return command_usage(arguments, "import, export or status?", NULL);
+        return command_usage(arguments, "import, export, status, repair-watermark or migrate?",
+                             NULL);
     w->json = command_take_switch(arguments, "--json");
     return EXIT_CODE_DONE;
 }
@@ -330,5 +405,9 @@ int command_slashing(struct arguments *arguments)
         return code;
     if (w.import)
         return import_history(w.from);
+    if (w.repair)
+        return repair(w.epoch);
+    if (w.migrate)
+        return migrate(w.grant_to);
     return w.export ? export_history(w.to) : print_status(w.json);
 }

@@ -33,6 +33,10 @@ CC_ERR slash_postgres_create(const char *url,
 void slash_postgres_forget(const char *url, const struct slash_identity *identity);
 /* Opens it. HISTORY_MISSING when there is none: opening never makes a history (P3). */
 CC_ERR slash_postgres_open(const char *url, struct slash_store **ret_store);
+/* Opens it on whatever timeline its database is: for a repair, never to sign. */
+CC_ERR slash_postgres_open_for_repair(const char *url, struct slash_store **ret_store);
+/* From now on the timeline that the database is on is the right one. Raise the low watermarks first. */
+CC_ERR slash_postgres_confirm_timeline(struct slash_store *store);
 
 /* --- the URL ------------------------------------------------------------------------------------------------------- */
 

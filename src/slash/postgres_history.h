@@ -30,6 +30,7 @@ struct postgres_history {
     char writer[16];                /* our row of containment_heads */
     size_t claims_max; /* in one transaction: the server's lock table is for all its clients */
     bool opened;
+    bool for_repair;
     struct buf arrays[POSTGRES_PARAMS_MAX]; /* reused by every statement with arrays */
     uint64_t prune_after;                   /* the last validator of the pruning pass */
 };

@@ -60,7 +60,7 @@ static cc_err check_timeline(const PGresult *state, const PGresult *history)
         KV_STR("history_is_of", wanted), KV_STR("database_is", found),
         KV_STR(
             "hint",
-            "raise the low watermarks beyond what was signed, then confirm the timeline: docs/slashing.md"));
+            "stop the signer and run `containment-chamber slashing repair-watermark --epoch N`, with N later than any epoch that may have been signed"));
     return CC_FAIL(TIMELINE, "the database is another cluster, or on another timeline");
 }
 
@@ -98,7 +98,8 @@ static cc_err check_history(struct postgres_history *h, const PGresult *state, c
     if (schema != POSTGRES_SCHEMA)
         return CC_FAIL(IDENTITY, "database_version is not 12");
     CC_TRY(read_identity(row, &found));
-    CC_TRY(check_timeline(state, row));
+    if (!h->for_repair)
+        CC_TRY(check_timeline(state, row));
     if (h->opened && !same_history(&found, &h->base.identity))
         return CC_FAIL(IDENTITY, "the database's history was replaced");
     CC_TRY(postgres_column_u64(row, 0, 7, &locks));
@@ -371,12 +372,13 @@ static uint32_t pick_writer(void)
     return chance % 64;
 }
 
-CC_ERR slash_postgres_open(const char *url, struct slash_store **ret_store)
+static cc_err open_history(const char *url, bool for_repair, struct slash_store **ret_store)
 {
     struct postgres_history *h = cc_alloc(sizeof *h);
     if (!h)
         return CC_FAIL(NO_MEMORY, "PostgreSQL history");
     h->base.ops = &postgres_ops;
+    h->for_repair = for_repair;
     for (size_t i = 0; i < ARRAY_LEN(h->arrays); i++)
         h->arrays[i] = buf_init(POSTGRES_ARRAY_MAX);
     (void)snprintf(h->writer, sizeof h->writer, "%u", pick_writer());
@@ -388,4 +390,23 @@ CC_ERR slash_postgres_open(const char *url, struct slash_store **ret_store)
     else
         *ret_store = &h->base;
     return err;
+}
+
+CC_ERR slash_postgres_open(const char *url, struct slash_store **ret_store)
+{
+    return open_history(url, false, ret_store);
+}
+
+CC_ERR slash_postgres_open_for_repair(const char *url, struct slash_store **ret_store)
+{
+    return open_history(url, true, ret_store);
+}
+
+CC_ERR slash_postgres_confirm_timeline(struct slash_store *store)
+{
+    struct postgres_history *h = postgres_history_of(store);
+    uint64_t rows = 0;
+    CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
+    CC_TRY(postgres_run(h, POSTGRES_CONFIRM, NULL, &rows));
+    return rows == 1 ? CC_OK : CC_FAIL(HISTORY_MISSING, "the database has no history: no identity");
 }

@@ -115,6 +115,19 @@ def test_P20_a_replica_that_took_over_is_refused_by_name(make_daemon):
             assert answer(daemon, messages.attestation(2, 3))[0] == 503
             wait_for("the reason", lambda: "failed over or restored" in daemon.log_text())
             assert answer(daemon, messages.attestation(1, 2))[0] == 503
+            daemon.stop()
+            # Nor does a new start take it, until somebody has said from where on it is safe.
+            daemon.spawn()
+            assert daemon.process.wait(30) != 0
+            result = daemon.command("slashing", "repair-watermark", "--epoch", 7, "-c", daemon.config_path)
+            assert "4 validators sign nothing up to epoch 7, slot 63" in result.stdout
+            daemon.start()
+            assert answer(daemon, messages.attestation(2, 3))[1]["rule"] == "SOURCE_BELOW"
+            assert answer(daemon, messages.attestation(6, 8))[1]["rule"] == "SOURCE_BELOW"
+            assert answer(daemon, messages.block(63))[1]["rule"] == "BLOCK_BELOW"
+            assert answer(daemon, messages.attestation(7, 8))[0] == 200
+            assert answer(daemon, messages.block(64))[0] == 200
+            assert daemon.stop() == 0
         finally:
             replica.close()
 
@@ -254,6 +267,22 @@ def test_the_slashing_commands(make_daemon, server, schema):
     status = json.loads(daemon.command("slashing", "status", "--json", "-c", daemon.config_path).stdout)
     assert (status["validators"], status["blocks"], status["attestations"]) == (4, 1, 2)
     assert daemon.stop() == 0
+
+
+def test_tables_made_by_another_role(make_daemon, server, schema):
+    server.sql("DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN")
+    daemon = configured(make_daemon, server.url(user="limited", options=schema))
+    assert daemon.init(check=False).returncode != 0
+    as_owner = {**os.environ, "CONTAINMENT_ANTI_SLASHING__URL": server.url(options=schema)}
+    daemon.environment = as_owner
+    daemon.command("slashing", "migrate", "--grant-to", "limited", "-c", daemon.config_path)
+    daemon.command("slashing", "migrate", "--grant-to", "limited", "-c", daemon.config_path)
+    daemon.environment = {"PATH": "/usr/bin:/bin"}
+    daemon.init()
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2))[0] == 200
+    assert daemon.stop() == 0
+    server.sql("DROP OWNED BY limited; DROP ROLE limited")
 
 
 def test_a_front_has_no_network_while_the_core_has_one(make_daemon, server, schema):

@@ -75,6 +75,22 @@ def test_round_trip(make_daemon):
     assert "0 blocks and 0 attestations added, 5 known before" in piped.stdout
 
 
+def test_repair_watermark_only_raises(make_daemon):
+    daemon = make_daemon()
+    daemon.init()
+    result = import_text(daemon, json.dumps(interchange(validator(KEY, [5, 900], [(1, 2), (30, 40)]))))
+    assert result.returncode == EXIT_DONE, result.stderr
+    assert slashing(daemon, "repair-watermark").returncode == EXIT_USAGE
+    assert slashing(daemon, "repair-watermark", "--epoch", "soon").returncode == EXIT_USAGE
+    for epoch in ("7", "3"):
+        result = slashing(daemon, "repair-watermark", "--epoch", epoch)
+        assert result.returncode == EXIT_DONE, result.stderr
+    # Records stay; what is imported below the watermark now keeps no root, so nothing there is signed again.
+    assert (status(daemon)["blocks"], status(daemon)["attestations"]) == (2, 2)
+    result = slashing(daemon, "migrate")
+    assert result.returncode == EXIT_REFUSED and "only a database" in result.stderr
+
+
 def test_faulty_files_are_refused_whole(make_daemon):
     daemon = make_daemon()
     daemon.init()

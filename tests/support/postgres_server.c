@@ -16,12 +16,6 @@ static struct {
     unsigned schemas;
 } server;
 
-bool postgres_server_available(void)
-{
-    return getenv("CC_POSTGRES_URL") ||
-           system("ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1") == 0;
-}
-
 static void read_line(char *line, size_t room)
 {
     if (!fgets(line, (int)room, server.from))

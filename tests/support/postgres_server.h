@@ -6,11 +6,8 @@
 #define SUPPORT_POSTGRES_SERVER_H
 
 #include <libpq-fe.h>
-#include <stdbool.h>
 #include <stddef.h>
 
-/* False when PostgreSQL is not installed: tests/CMake registers those programs all the same, and they must say so. */
-bool postgres_server_available(void);
 const char *postgres_server_url(void);
 /* "kill", "stop", "start", "reload": returns when it is done. */
 void postgres_server_do(const char *word);

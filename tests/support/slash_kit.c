@@ -90,6 +90,12 @@ const struct slash_backend slash_backends[] = {
 };
 const size_t slash_backend_count = ARRAY_LEN(slash_backends);
 
+bool slash_backend_wanted(const struct slash_backend *backend)
+{
+    const char *only = getenv("CC_BACKEND");
+    return !only || strcmp(only, backend->name) == 0;
+}
+
 void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *backend)
 {
     *f = (struct slash_fixture){.backend = backend};

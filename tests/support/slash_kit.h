@@ -30,6 +30,8 @@ struct slash_backend {
 };
 extern const struct slash_backend slash_backends[];
 extern const size_t slash_backend_count;
+/* CC_BACKEND names the only one to test beside the oracle; without it, all. */
+bool slash_backend_wanted(const struct slash_backend *backend);
 
 enum {
     KIT_DIRECTORY_MAX = 128,

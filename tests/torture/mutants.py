@@ -4,7 +4,7 @@
 Each mutant is one small wrong change to one file. It is compiled with the tests that guard that file; the tests must
 fail (or not compile). A mutant that survives means that a rule could break without anyone noticing.
 
-usage: mutants.py [--cc CC] [--only TEXT]
+usage: mutants.py [--cc CC] [--only TEXT] [--sql]
 """
 import argparse
 import concurrent.futures
@@ -15,7 +15,11 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLAGS = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", "-DCC_TESTING=1", "-I", str(ROOT / "src"), "-I", str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT / "tests/support"))
+import postgres  # noqa: E402  pylint: disable=wrong-import-position
+
+FLAGS = ["-std=gnu17", "-O1", "-D_GNU_SOURCE", "-DCC_TESTING=1", f"-DCC_SOURCE_DIR=\"{ROOT}\"",
+         "-I", str(ROOT / "src"), "-I", str(ROOT / "tests"), "-I/usr/include/postgresql"]
 
 # (file, text, replacement): the text must stand exactly once in the file.
 RULES = [
@@ -153,12 +157,70 @@ OPEN = [
     ("sqlite_db.c", "CC_TRY(set_pragma(db, \"synchronous\", synchronous, synchronous));", ""),
 ]
 
+# The rules in SQL, statement by statement: (tests that must fail, [(statement, text, replacement)]). "store" is the conformance
+# suite on this backend, another name a test of tests/conformance/test_slash_postgres.c.
+RACE = "test_T05_P04*"
+BY_HAND = "test_T05_against*"
+SQL = [
+    # T5: what is seen must not be older than the lock.
+    (RACE, [("BEGIN", "READ COMMITTED", "REPEATABLE READ")]),
+    (RACE, [("LOCK_TRY", "pg_try_advisory_xact_lock(c.kind, v.id)", "true"),
+            ("CHECK_VOTES", "SELECT c.*, v.id,", "SELECT c.*, pg_advisory_xact_lock(1, v.id)::text AS locked, v.id,")]),
+    (RACE, [("LOCK_TRY", "pg_try_advisory_xact_lock(c.kind, v.id)", "true")]),
+    (RACE, [("LOCK_WAIT", "pg_advisory_xact_lock($2::int, id)", "$2::int, id")]),
+    (RACE, [("CHECK_VOTES", "ord <> ALL (", "ord > 0 OR 0 <= ALL (")]),
+    (BY_HAND, [("LOCK_TRY", "(c.kind, v.id)", "(c.kind + 2, v.id)"), ("LOCK_WAIT", "($2::int, id)", "($2::int + 2, id)")]),
+    ("store", [("CHECK_VOTES", "WHEN NOT enabled THEN 'DISABLED'", "")]),
+    ("store", [("CHECK_VOTES", "source >= high OR target >= high", "source >= high")]),
+    ("store", [("CHECK_VOTES", "source >= high OR target >= high", "source >= high OR target > high")]),
+    ("store", [("CHECK_VOTES", "WHEN source > target THEN 'SOURCE_AFTER_TARGET'", "")]),
+    ("store", [("CHECK_VOTES", "WHEN source > target", "WHEN source >= target")]),
+    ("store", [("CHECK_VOTES", "same_source = source AND same_root = root", "same_root = root")]),
+    ("store", [("CHECK_VOTES", "same_source = source AND same_root = root", "same_source = source")]),
+    ("store", [("CHECK_VOTES", "WHEN same_target IS NOT NULL THEN 'DOUBLE_VOTE'", "")]),
+    ("store", [("CHECK_VOTES", "target > newest_target AND source < newest_source", "false")]),
+    ("store", [("CHECK_VOTES", "target > newest_target AND source < newest_source", "target > newest_target AND source <= newest_source")]),
+    ("store", [("CHECK_VOTES", "ORDER BY target_epoch DESC LIMIT 1) newest", "ORDER BY target_epoch LIMIT 1) newest")]),
+    ("store", [("CHECK_VOTES", "WHEN clash_source > source THEN 'SURROUNDING'", "")]),
+    ("store", [("CHECK_VOTES", "WHEN clash_source < source THEN 'SURROUNDED'", "")]),
+    ("store", [("CHECK_VOTES", "(c.source < source_epoch AND target_epoch < c.target)", "false")]),
+    ("store", [("CHECK_VOTES", "(source_epoch < c.source AND c.target < target_epoch)", "false")]),
+    ("store", [("CHECK_VOTES", "(source_epoch < c.source AND c.target < target_epoch)", "(source_epoch <= c.source AND c.target < target_epoch)")]),
+    ("store", [("CHECK_VOTES", "target_epoch > c.source", "target_epoch > c.target")]),
+    ("store", [("CHECK_VOTES", "ORDER BY target_epoch DESC LIMIT 1) clash", "ORDER BY target_epoch LIMIT 1) clash")]),
+    ("store", [("CHECK_VOTES", "WHEN source < low_source THEN 'SOURCE_BELOW'", "")]),
+    ("store", [("CHECK_VOTES", "WHEN source < low_source", "WHEN source <= low_source")]),
+    ("store", [("CHECK_VOTES", "WHEN target <= low_target", "WHEN target < low_target")]),
+    ("store", [("CHECK_VOTES", "SELECT id, source, target, root FROM judged", "SELECT id, source, target, NULL::bytea FROM judged")]),
+    ("store", [("CHECK_VOTES", "rule = 'SAFE' AND low_source IS NULL", "false")]),
+    ("store", [("CHECK_BLOCKS", "WHEN NOT enabled THEN 'DISABLED'", "")]),
+    ("store", [("CHECK_BLOCKS", "WHEN slot >= high", "WHEN slot > high")]),
+    ("store", [("CHECK_BLOCKS", "WHEN same_root = root", "WHEN same_root IS NOT NULL")]),
+    ("store", [("CHECK_BLOCKS", "WHEN same_slot IS NOT NULL THEN 'DOUBLE_BLOCK'", "")]),
+    ("store", [("CHECK_BLOCKS", "WHEN slot <= low_slot", "WHEN slot < low_slot")]),
+    ("store", [("CHECK_BLOCKS", "SELECT id, slot, root FROM judged", "SELECT id, slot, NULL::bytea FROM judged")]),
+    ("store", [("CHECK_BLOCKS", "rule = 'SAFE' AND low_slot IS NULL", "false")]),
+    ("store", [("PUT_BLOCKS", "DO UPDATE SET signing_root = EXCLUDED.signing_root", "DO UPDATE SET signing_root = b.signing_root")]),
+    ("store", [("PUT_VOTES", "DO UPDATE SET signing_root = EXCLUDED.signing_root", "DO UPDATE SET signing_root = a.signing_root")]),
+    ("store", [("DROP_BLOCKS", "slot <> ALL ($2::numeric[])", "slot <> ALL ($2::numeric[]) AND false")]),
+    ("store", [("DROP_VOTES", "target_epoch <> ALL ($2::numeric[])", "target_epoch <> ALL ($2::numeric[]) AND false")]),
+    ("store", [("SET_LOW", "DO UPDATE SET slot = EXCLUDED.slot", "DO UPDATE SET slot = w.slot")]),
+    ("store", [("SET_LOW", "source_epoch = EXCLUDED.source_epoch", "source_epoch = w.source_epoch")]),
+    ("store", [("PRUNE_BLOCKS", "b.slot < l.line", "b.slot <= l.line")]),
+    ("store", [("PRUNE_BLOCKS", "SET slot = greatest(w.slot, EXCLUDED.slot)", "SET slot = w.slot")]),
+    ("store", [("PRUNE_VOTES", "a.target_epoch < l.line", "a.target_epoch <= l.line")]),
+    ("store", [("PRUNE_VOTES", "greatest(w.target_epoch, EXCLUDED.target_epoch)", "w.target_epoch")]),
+    ("test_P10*", [("PRUNE_BLOCKS", "least(k.slot, high.slot)", "k.slot")]),
+    ("test_T06*", [("STATE", "encode(history_id, 'hex')", "''")]),
+    ("test_T07_a_batch*", [("HEAD", "batches = h.batches + 1", "batches = h.batches")]),
+]
+
 COMMON = ["base/alloc.c", "base/error.c", "base/num.c", "base/span.c", "base/io.c", "base/clock.c", "base/log.c",
           "codec/hex.c", "codec/json_stream.c"]
 
 
-def compile_one(cc, source, into):
-    subprocess.run([cc, *FLAGS, "-c", str(source), "-o", str(into)], check=True, capture_output=True, text=True)
+def compile_one(cc, source, into, before=()):
+    subprocess.run([cc, *before, *FLAGS, "-c", str(source), "-o", str(into)], check=True, capture_output=True, text=True)
 
 
 def mutate(path, text, replacement):
@@ -188,12 +250,13 @@ class Suite:
             for job in jobs:
                 job.result()
 
-    def run(self, label, replaced=None, mutated=None):
+    def run(self, label, replaced=None, mutated=None, environment=None, timeout=20):
         program = self.work / f"{self.name}-{label}"
         objects = [str(mutated if source == replaced else o) for source, o in self.objects.items()]
         subprocess.run([self.cc, *objects, "-o", str(program), *self.libraries], check=True, capture_output=True)
         try:
-            done = subprocess.run([str(program)], capture_output=True, env=self.environment, timeout=20)
+            done = subprocess.run([str(program)], capture_output=True,
+                                  env={**self.environment, **(environment or {})}, timeout=timeout)
             return done.returncode == 0
         except subprocess.TimeoutExpired:  # an endless loop; the unchanged program takes a second
             return False
@@ -209,23 +272,69 @@ class Suite:
             sys.exit(f"the mutant {text!r} -> {replacement!r} doesn't compile:\n{error.stderr}")
         return not self.run(str(number), source, mutant.with_suffix(".o"))
 
+    def killed_sql(self, number, tests, edits, opening):
+        """The statements stand in a table that postgres_db.c includes; its mutant lies before it on the include path."""
+        folder = self.work / f"{self.name}-{number}-table"
+        (folder / "slash").mkdir(parents=True)
+        table = ROOT / "src/slash/postgres_statement.def"
+        text = table.read_text()
+        for statement, old, new in edits:
+            start = text.index(f"P({statement},")
+            end = text.find("\nP(", start) % (len(text) + 1)
+            if text[start:end].count(old) != 1:
+                sys.exit(f"{statement}: {old!r} stands there {text[start:end].count(old)} times: bring the mutant up to date")
+            text = text[:start] + text[start:end].replace(old, new) + text[end:]
+        (folder / "slash" / table.name).write_text(text)
+        compile_one(self.cc, ROOT / "src/slash/postgres_db.c", folder / "db.o", ["-I", str(folder)])
+        if not opening.run(f"{number}-opens", "slash/postgres_db.c", folder / "db.o", {"CC_TESTS": "test_an_empty*"}):
+            sys.exit(f"the server does not take the mutant {edits}")
+        environment = {} if tests == "store" else {"CC_TESTS": tests}
+        return not self.run(str(number), "slash/postgres_db.c", folder / "db.o", environment, 60)
+
+
+def run_sql(args, work, suites):
+    """The mutants of the SQL, one after the other on one server, whose settings some tests change."""
+    jobs = [j for j in SQL if args.only in str(j)]
+    survivors = 0
+    with postgres.Postgres() as server:
+        for suite in suites.values():
+            suite.environment["CC_POSTGRES_URL"] = server.url()
+            if not suite.run("original", timeout=120):
+                sys.exit(f"{suite.name}: the unchanged program fails its tests")
+        for number, (tests, edits) in enumerate(jobs):
+            if not suites["store" if tests == "store" else "other"].killed_sql(number, tests, edits, suites["other"]):
+                survivors += 1
+                print(f"SURVIVED: {tests}: {edits}")
+    print(f"{len(jobs)} mutants of the SQL, {survivors} survived")
+    return 1 if survivors else 0
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--only", default="")
+    parser.add_argument("--sql", action="store_true", help="the mutants of PostgreSQL's statements, on a server of their own")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work_name:
         work = pathlib.Path(work_name)
         slash = sorted(f"slash/{p.name}" for p in (ROOT / "src/slash").glob("*.c"))
-        kit = ["tests/support/slash_kit.c", "tests/support/fault_vfs.c"]
+        kit = ["tests/support/slash_kit.c", "tests/support/fault_vfs.c", "tests/support/postgres_server.c"]
+        libraries = ["-lcmocka", "-lsqlite3", "-lpq", "-lpthread"]
+        if args.sql:
+            everything = [*kit, *slash, *COMMON]
+            sql = {"CC_SEED": "1", "CC_ROUNDS": "12", "CC_BACKEND": "postgres"}
+            return run_sql(args, work, {
+                "store": Suite(args.cc, work, "sql-store", ["tests/conformance/test_slash_store.c"], everything, libraries, sql),
+                "other": Suite(args.cc, work, "sql-other", ["tests/conformance/test_slash_postgres.c"], everything, libraries,
+                               {"CC_TESTS": "test_T0*"}),
+            })
         rules = Suite(args.cc, work, "rules", ["tests/unit/slash/test_rules.c"], ["slash/rules.c"], ["-lcmocka"],
                       {"CC_SEED": "1"})
-        merge = Suite(args.cc, work, "merge", ["tests/unit/slash/test_merge.c", *kit], [*slash, *COMMON], ["-lcmocka", "-lsqlite3", "-lpthread"],
+        merge = Suite(args.cc, work, "merge", ["tests/unit/slash/test_merge.c", *kit], [*slash, *COMMON], libraries,
                       {"CC_SEED": "1", "CC_ROUNDS": "300"})
-        store = Suite(args.cc, work, "store", ["tests/conformance/test_slash_store.c", *kit], [*slash, *COMMON], ["-lcmocka", "-lsqlite3", "-lpthread"], {"CC_SEED": "1", "CC_ROUNDS": "25", "CC_NO_SYNC": "1"})
+        store = Suite(args.cc, work, "store", ["tests/conformance/test_slash_store.c", *kit], [*slash, *COMMON], libraries, {"CC_SEED": "1", "CC_ROUNDS": "25", "CC_NO_SYNC": "1", "CC_BACKEND": "sqlite"})
         opening = Suite(args.cc, work, "open", ["tests/unit/slash/test_sqlite_open.c", *kit], [*slash, *COMMON],
-                        ["-lcmocka", "-lsqlite3", "-lpthread"], {})
+                        libraries, {})
         jobs = [(rules, "slash/rules.c", *m) for m in RULES]
         jobs += [(merge, "slash/merge.c", *m) for m in MERGE]
         jobs += [(store, "slash/" + file, text, replacement) for file, text, replacement in STORE]

@@ -135,6 +135,59 @@ static void test_T05_P04_of_two_signers_one_wins(void **state)
     slash_fixture_teardown(&f);
 }
 
+struct waiter {
+    struct slash_store *store;
+    struct slash_claim claim;
+    struct slash_verdict verdict;
+    cc_err err;
+};
+
+static void *sign_once(void *context)
+{
+    struct waiter *w = context;
+    w->err = slash_check_and_record(w->store, &w->claim, 1, &w->verdict);
+    return NULL;
+}
+
+/* The other client has written, and not yet committed, when we ask; what it commits while we wait decides. */
+static void test_T05_a_wait_for_the_lock_sees_what_it_waited_for(void **state)
+{
+    (void)state;
+    struct slash_fixture f;
+    setup(&f);
+    kit_register(f.store, 1, 1);
+    PGconn *other = postgres_server_connect(f.path);
+    PGconn *watch = postgres_server_connect(f.path);
+    for (uint64_t round = 0; round < 3; round++) {
+        struct duel duel = duel_of(round);
+        struct waiter w = {.store = f.store, .claim = duel.claims[1]};
+        char text[256], waits[8] = "";
+        pthread_t thread;
+        sql(other, "BEGIN; SELECT pg_advisory_xact_lock(1, id) FROM validators");
+        (void)snprintf(text, sizeof text,
+                       "INSERT INTO signed_attestations (validator_id, source_epoch, target_epoch)"
+                       " SELECT id, %llu, %llu FROM validators",
+                       (unsigned long long)duel.claims[0].source,
+                       (unsigned long long)duel.claims[0].target);
+        sql(other, text);
+        assert_int_equal(pthread_create(&thread, NULL, sign_once, &w), 0);
+        uint64_t until =
+            clock_mono_ms() + 250; /* a signer that does not wait has answered by then */
+        while (waits[0] != 't' && clock_mono_ms() < until)
+            postgres_server_sql(watch,
+                                "SELECT bool_or(wait_event_type = 'Lock') FROM pg_stat_activity"
+                                " WHERE application_name = 'containment-chamber'",
+                                waits, sizeof waits);
+        sql(other, "COMMIT");
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(w.err.code, 0);
+        assert_false(slash_may_sign(w.verdict.rule));
+    }
+    PQfinish(other);
+    PQfinish(watch);
+    slash_fixture_teardown(&f);
+}
+
 static void test_a_key_that_another_client_holds_delays_nobody_else(void **state)
 {
     (void)state;
@@ -432,20 +485,6 @@ static void test_P01_T06_a_database_that_would_forget_is_refused(void **state)
 
 /* --- T7: a commit that is not known to be durable ----------------------------------------------------------------------------- */
 
-struct waiter {
-    struct slash_store *store;
-    struct slash_claim claim;
-    struct slash_verdict verdict;
-    cc_err err;
-};
-
-static void *sign_once(void *context)
-{
-    struct waiter *w = context;
-    w->err = slash_check_and_record(w->store, &w->claim, 1, &w->verdict);
-    return NULL;
-}
-
 /* Ends the wait of the signer's commit for the replica, as an operator in a hurry does. */
 static void cancel_the_wait(PGconn *client)
 {
@@ -630,6 +669,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_history_opens),
         cmocka_unit_test(test_T05_P04_of_two_signers_one_wins),
+        cmocka_unit_test(test_T05_a_wait_for_the_lock_sees_what_it_waited_for),
         cmocka_unit_test(test_a_key_that_another_client_holds_delays_nobody_else),
         cmocka_unit_test(test_one_claim_that_the_schema_refuses_fails_no_neighbour),
         cmocka_unit_test(test_T05_against_web3signers_transaction_one_wins),

@@ -159,8 +159,7 @@ OPEN = [
 
 # The rules in SQL, statement by statement: (tests that must fail, [(statement, text, replacement)]). "store" is the conformance
 # suite on this backend, another name a test of tests/conformance/test_slash_postgres.c.
-RACE = "test_T05_P04*"
-BY_HAND = "test_T05_against*"
+RACE = "test_T05_a_wait*"
 SQL = [
     # T5: what is seen must not be older than the lock.
     (RACE, [("BEGIN", "READ COMMITTED", "REPEATABLE READ")]),
@@ -169,7 +168,7 @@ SQL = [
     (RACE, [("LOCK_TRY", "pg_try_advisory_xact_lock(c.kind, v.id)", "true")]),
     (RACE, [("LOCK_WAIT", "pg_advisory_xact_lock($2::int, id)", "$2::int, id")]),
     (RACE, [("CHECK_VOTES", "ord <> ALL (", "ord > 0 OR 0 <= ALL (")]),
-    (BY_HAND, [("LOCK_TRY", "(c.kind, v.id)", "(c.kind + 2, v.id)"), ("LOCK_WAIT", "($2::int, id)", "($2::int + 2, id)")]),
+    (RACE, [("LOCK_TRY", "(c.kind, v.id)", "(c.kind + 2, v.id)"), ("LOCK_WAIT", "($2::int, id)", "($2::int + 2, id)")]),
     ("store", [("CHECK_VOTES", "WHEN NOT enabled THEN 'DISABLED'", "")]),
     ("store", [("CHECK_VOTES", "source >= high OR target >= high", "source >= high")]),
     ("store", [("CHECK_VOTES", "source >= high OR target >= high", "source >= high OR target > high")]),

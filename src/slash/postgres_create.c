@@ -60,15 +60,15 @@ static cc_err make_tables(struct postgres_db *db)
                          "database_version is not 12: let Web3Signer's migrations run first");
 }
 
-/* What a signer needs: no table of its own, and no DELETE but for pruning. The name goes in as an identifier that the
- * server itself has quoted.
+/* What a signer needs: no right to make tables, to change a record, or to remove one but by pruning and by an import that
+ * contradicts what is there. The name goes in as an identifier that the server itself has quoted.
  */
 static cc_err grant(struct postgres_db *db, const char *role)
 {
     static const char ask[] =
-        "SELECT format('GRANT SELECT, INSERT, UPDATE ON validators, signed_blocks, signed_attestations, low_watermarks,"
-        " metadata, containment_history, containment_heads TO %1$I; GRANT SELECT ON database_version TO %1$I;"
-        " GRANT DELETE ON signed_blocks, signed_attestations TO %1$I;"
+        "SELECT format('GRANT SELECT, INSERT, DELETE ON signed_blocks, signed_attestations TO %1$I;"
+        " GRANT SELECT, INSERT, UPDATE ON validators, low_watermarks, metadata, containment_history,"
+        " containment_heads TO %1$I; GRANT SELECT ON database_version TO %1$I;"
         " GRANT USAGE ON SEQUENCE validators_id_seq, signed_blocks_id_seq, signed_attestations_id_seq TO %1$I;"
         " GRANT USAGE ON SCHEMA %2$I TO %1$I', $1::text, current_schema())";
     const char *const params[] = {role, NULL};

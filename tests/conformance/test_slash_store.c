@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 
+#include "slash/repair.h"
 #include "support/slash_kit.h"
 #include "support/test.h"
 
@@ -303,6 +304,36 @@ static void test_nothing_is_signed_at_or_beyond_the_high_watermark(void **state)
 {
     (void)state;
     on_each_backend(high_body);
+}
+
+/* --- T9: a floor is a slot, a source and a target ------------------------------------------------- */
+
+static void raise_body(struct slash_fixture *f)
+{
+    const struct slash_watermark low = {true, true, 70, 50, 60}, lower = {true, true, 7, 5, 6};
+    uint64_t count = 0;
+    kit_register(f->store, 1, 3);
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 54, 65, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 75, 1)), SLASH_SAFE);
+    assert_int_equal(slash_raise_all(f->store, &low, &count).code, 0);
+    assert_int_equal(count, 3);
+    assert_int_equal(slash_raise_all(f->store, &lower, &count).code, 0);
+    if (f->backend->keeps)
+        slash_fixture_reopen(f);
+    /* Where there are records, where there are none. */
+    assert_int_equal(kit_sign(f->store, kit_attestation(1, 54, 65, 1)), SLASH_REPEAT);
+    assert_int_equal(kit_sign(f->store, kit_block(1, 71, 1)), SLASH_BLOCK_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_attestation(2, 49, 61, 1)), SLASH_SOURCE_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_attestation(2, 50, 60, 1)), SLASH_TARGET_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_attestation(2, 50, 61, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f->store, kit_block(2, 70, 1)), SLASH_BLOCK_BELOW);
+    assert_int_equal(kit_sign(f->store, kit_block(2, 71, 1)), SLASH_SAFE);
+}
+
+static void test_a_raised_watermark_is_a_floor_for_all_three(void **state)
+{
+    (void)state;
+    on_each_backend(raise_body);
 }
 
 static void genesis_body(struct slash_fixture *f)
@@ -664,6 +695,7 @@ int main(void)
         cmocka_unit_test(test_P16_delete_and_add_again_keeps_the_history),
         cmocka_unit_test(test_P12_a_contradictory_import_becomes_a_watermark),
         cmocka_unit_test(test_nothing_is_signed_at_or_beyond_the_high_watermark),
+        cmocka_unit_test(test_a_raised_watermark_is_a_floor_for_all_three),
         cmocka_unit_test(test_a_history_belongs_to_one_network_for_good),
         cmocka_unit_test(test_P10_what_was_pruned_is_refused),
         cmocka_unit_test(test_random_histories_agree_with_the_oracle),

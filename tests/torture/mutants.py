@@ -199,8 +199,6 @@ SQL = [
     ("store", [("CHECK_BLOCKS", "WHEN slot <= low_slot", "WHEN slot < low_slot")]),
     ("store", [("CHECK_BLOCKS", "SELECT id, slot, root FROM judged", "SELECT id, slot, NULL::bytea FROM judged")]),
     ("store", [("CHECK_BLOCKS", "rule = 'SAFE' AND low_slot IS NULL", "false")]),
-    ("store", [("PUT_BLOCKS", "DO UPDATE SET signing_root = EXCLUDED.signing_root", "DO UPDATE SET signing_root = b.signing_root")]),
-    ("store", [("PUT_VOTES", "DO UPDATE SET signing_root = EXCLUDED.signing_root", "DO UPDATE SET signing_root = a.signing_root")]),
     ("store", [("DROP_BLOCKS", "slot <> ALL ($2::numeric[])", "slot <> ALL ($2::numeric[]) AND false")]),
     ("store", [("DROP_VOTES", "target_epoch <> ALL ($2::numeric[])", "target_epoch <> ALL ($2::numeric[]) AND false")]),
     ("store", [("SET_LOW", "DO UPDATE SET slot = EXCLUDED.slot", "DO UPDATE SET slot = w.slot")]),

@@ -1,7 +1,7 @@
-/* What the SQLite history can do by itself: claims per second at several batch sizes, a full history's upkeep, its
+/* What a history, in SQLite or in PostgreSQL, can do by itself: claims per second at several batch sizes, a full history's upkeep, its
  * time to open and its memory.
  *
- * usage: bench_history FILE [KEYS [EPOCHS]]      FILE must not exist; every claim is a new record
+ * usage: bench_history FILE|URL [KEYS [EPOCHS]]      must not exist yet; every claim is a new record
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 
+#include "slash/postgres.h"
 #include "slash/store.h"
 
 static struct slash_store *store;
@@ -119,14 +120,33 @@ static void fill(uint64_t epochs)
                  ms_since(begun) / 1e3);
 }
 
-static void measure_open(const char *path)
+static bool is_url(const char *path)
+{
+    return strncmp(path, "postgresql://", strlen("postgresql://")) == 0;
+}
+
+static void create_store(const char *path)
+{
+    const struct slash_identity identity = {.history_id = {1}};
+    uint64_t adopted = 0;
+    must(is_url(path) ? slash_postgres_create(path, &identity, &adopted)
+                      : slash_sqlite_create(path, true, &identity));
+}
+
+static void open_store(const char *path)
 {
     int holder = 0;
+    must(is_url(path) ? slash_postgres_open(path, &store)
+                      : slash_sqlite_open(path, true, &store, &holder));
+}
+
+static void measure_open(const char *path)
+{
     slash_store_close(store);
     (void)malloc_trim(0);
     size_t before = mallinfo2().uordblks;
     uint64_t begun = clock_mono_ns();
-    must(slash_sqlite_open(path, true, &store, &holder));
+    open_store(path);
     (void)printf("open: %.0f ms, heap %zu kB\n", ms_since(begun),
                  (mallinfo2().uordblks - before) / 1024);
 }
@@ -134,15 +154,13 @@ static void measure_open(const char *path)
 int main(int argc, char **argv)
 {
     static const size_t sizes[] = {1, 16, 64, 256};
-    struct slash_identity identity = {.history_id = {1}};
-    int holder = 0;
     if (argc < 2) {
-        (void)fprintf(stderr, "usage: bench_history FILE [KEYS [EPOCHS]]\n");
+        (void)fprintf(stderr, "usage: bench_history FILE|URL [KEYS [EPOCHS]]\n");
         return 2;
     }
     key_count = argc > 2 ? strtoull(argv[2], NULL, 10) : 10000;
-    must(slash_sqlite_create(argv[1], true, &identity));
-    must(slash_sqlite_open(argv[1], true, &store, &holder));
+    create_store(argv[1]);
+    open_store(argv[1]);
     for (uint64_t i = 0; i < key_count; i++) {
         struct eth_pubkey pubkey = key(i);
         must(slash_register_keys(store, &pubkey, 1));

@@ -66,9 +66,10 @@ static cc_err make_tables(struct postgres_db *db)
 static cc_err grant(struct postgres_db *db, const char *role)
 {
     static const char ask[] =
-        "SELECT format('GRANT SELECT, INSERT, DELETE ON signed_blocks, signed_attestations TO %1$I;"
-        " GRANT SELECT, INSERT, UPDATE ON validators, low_watermarks, metadata, containment_history,"
-        " containment_heads TO %1$I; GRANT SELECT ON database_version TO %1$I;"
+        "SELECT format('GRANT SELECT, INSERT, DELETE ON signed_blocks, signed_attestations,"
+        " containment_heads TO %1$I;"
+        " GRANT SELECT, INSERT, UPDATE ON validators, low_watermarks, metadata, containment_history TO %1$I;"
+        " GRANT UPDATE ON containment_heads TO %1$I; GRANT SELECT ON database_version TO %1$I;"
         " GRANT USAGE ON SEQUENCE validators_id_seq, signed_blocks_id_seq, signed_attestations_id_seq TO %1$I;"
         " GRANT USAGE ON SCHEMA %2$I TO %1$I', $1::text, current_schema())";
     const char *const params[] = {role, NULL};

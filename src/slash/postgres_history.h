@@ -1,7 +1,7 @@
 /* slash/postgres_history.h - the inside of the PostgreSQL backend, shared by its files.
  *
  * WHAT      The open history: connection, what it was when it was opened; and the frame of every transaction that writes.
- * PROMISE   postgres_end() returns CC_OK only when the transaction was committed, without a warning, by the same database on
+ * PROMISE   postgres_ended() returns CC_OK only when the transaction was committed, without a warning, by the same database on
  *           the same timeline with the same durability as when the connection was made (T6, T7). Nothing of a history is kept
  *           in memory, so nothing can run ahead of it.
  * THREADS   One thread.   OWNERSHIP slash_store_close().   ERRORS As postgres.h.   SECRETS The URL.
@@ -28,6 +28,7 @@ struct postgres_history {
     struct postgres_db db;
     char state[POSTGRES_STATE_MAX]; /* POSTGRES_STATE of this connection */
     char writer[16];                /* our row of containment_heads */
+    uint64_t head;                  /* its count after our last commit; 0: none in this life */
     size_t claims_max; /* in one transaction: the server's lock table is for all its clients */
     bool opened;
     bool for_repair;

@@ -48,20 +48,69 @@ static cc_err fetch_state(struct postgres_history *h, PGresult **ret_state)
     return check_durable(PQgetvalue(*ret_state, 0, 2));
 }
 
-/* Cluster and timeline must be those that the history was made on or confirmed for (P20, T6). */
-static cc_err check_timeline(const PGresult *state, const PGresult *history)
+/* The row that each of our transactions counts up. Whoever holds its last count holds all that was committed before, since a
+ * database that took over, or was restored, has a beginning of the log and nothing else.
+ */
+struct own_head {
+    uint64_t batches; /* 0: no row */
+    bool
+        others; /* have written since our first transaction: what they committed last is not known here */
+};
+
+static cc_err fetch_own_head(struct postgres_history *h, struct own_head *ret_head)
 {
-    const char *found = PQgetvalue(state, 0, 1);
-    const char *wanted = PQgetvalue(history, 0, 4);
-    if (strcmp(found, wanted) == 0)
+    CC_CLEANUP(postgres_clearp) PGresult *row = NULL;
+    struct postgres_params params = {0};
+    *ret_head = (struct own_head){0};
+    postgres_put_text(&params, h->writer);
+    CC_TRY(postgres_fetch(h, POSTGRES_OWN_HEAD, &params, &row));
+    if (PQntuples(row) == 0)
         return CC_OK;
+    ret_head->others = PQgetvalue(row, 0, 1)[0] == 't';
+    return postgres_column_u64(row, 0, 0, &ret_head->batches);
+}
+
+static cc_err refuse_timeline(const char *wanted, const char *found, const char *detail)
+{
     log_error(
         "the database was failed over or restored: its newest records may be lost",
-        KV_STR("history_is_of", wanted), KV_STR("database_is", found),
+        KV_STR("history_is_of", wanted), KV_STR("database_is", found), KV_STR("why", detail),
         KV_STR(
             "hint",
             "stop the signer and run `containment-chamber slashing repair-watermark --epoch N`, with N later than any epoch that may have been signed"));
-    return CC_FAIL(TIMELINE, "the database is another cluster, or on another timeline");
+    return error_make(ERROR_TIMELINE, detail, __FILE__, __LINE__);
+}
+
+static bool same_cluster(const char *a, const char *b)
+{
+    size_t len = strcspn(a, " ");
+    return strcspn(b, " ") == len && memcmp(a, b, len) == 0;
+}
+
+/* Cluster and timeline must be those that the history was made on or confirmed for (P20, T6). The same cluster on another
+ * timeline is a replica that took over, or a backup: right only where this process knows its own last commit to be there, and
+ * nobody else's could be missing.
+ */
+static cc_err check_timeline(struct postgres_history *h, const char *wanted, const char *found)
+{
+    struct own_head own;
+    uint64_t rows = 0;
+    CC_TRY(fetch_own_head(h, &own));
+    if (own.batches < h->head)
+        return refuse_timeline(wanted, found, "what this signer has committed is not there");
+    if (strcmp(found, wanted) == 0)
+        return CC_OK;
+    if (!same_cluster(found, wanted))
+        return refuse_timeline(wanted, found, "the database is another cluster");
+    if (h->head == 0)
+        return refuse_timeline(wanted, found, "another timeline, and nothing to compare it with");
+    if (own.others)
+        return refuse_timeline(wanted, found, "another timeline, and others wrote before it began");
+    CC_TRY(postgres_run(h, POSTGRES_CONFIRM, NULL, &rows));
+    log_warn(
+        "the database was failed over, and nothing of what this signer committed is lost: going on",
+        KV_STR("was", wanted), KV_STR("is", found));
+    return CC_OK;
 }
 
 static cc_err read_identity(const PGresult *row, struct slash_identity *ret)
@@ -98,10 +147,10 @@ static cc_err check_history(struct postgres_history *h, const PGresult *state, c
     if (schema != POSTGRES_SCHEMA)
         return CC_FAIL(IDENTITY, "database_version is not 12");
     CC_TRY(read_identity(row, &found));
-    if (!h->for_repair)
-        CC_TRY(check_timeline(state, row));
     if (h->opened && !same_history(&found, &h->base.identity))
         return CC_FAIL(IDENTITY, "the database's history was replaced");
+    if (!h->for_repair)
+        CC_TRY(check_timeline(h, PQgetvalue(row, 0, 4), PQgetvalue(state, 0, 1)));
     CC_TRY(postgres_column_u64(row, 0, 7, &locks));
     /* A claim takes one lock; an eighth of the table leaves room for others, and for this batch's tables. */
     h->claims_max = (size_t)u64_max(1, u64_min(SLASH_BATCH_MAX, locks / 8));
@@ -176,9 +225,11 @@ static cc_err check_state(const struct postgres_history *h, const PGresult *resu
 
 static cc_err end_answers(struct postgres_history *h)
 {
+    CC_CLEANUP(postgres_clearp) PGresult *head = NULL;
     CC_CLEANUP(postgres_clearp) PGresult *state = NULL;
     CC_CLEANUP(postgres_clearp) PGresult *commit = NULL;
-    CC_TRY(postgres_db_pass(&h->db));
+    uint64_t count = 0;
+    CC_TRY(postgres_db_take(&h->db, &head));
     CC_TRY(postgres_db_take(&h->db, &state));
     CC_TRY(postgres_db_take(&h->db, &commit));
     CC_TRY(postgres_db_synced(&h->db));
@@ -186,16 +237,20 @@ static cc_err end_answers(struct postgres_history *h)
     /* The COMMIT of a transaction that failed is answered ROLLBACK, and is not an error. */
     if (strcmp(PQcmdStatus(commit), "COMMIT") != 0)
         return CC_FAIL(STORE, "the database rolled back");
-    return h->db.warned
-               ? CC_FAIL(STORE, "the database committed with a warning: not known to be durable")
-               : CC_OK;
+    if (h->db.warned)
+        return CC_FAIL(STORE, "the database committed with a warning: not known to be durable");
+    CC_TRY(postgres_column_u64(head, 0, 0, &count));
+    if (count <= h->head)
+        return CC_FAIL(TIMELINE, "the database has forgotten what this signer committed");
+    h->head = count;
+    return CC_OK;
 }
 
 /* After anything odd the connection is given up: what comes next begins with nothing assumed. */
 CC_ERR postgres_ended(struct postgres_history *h)
 {
     cc_err err = end_answers(h);
-    if (error_is(err, ERROR_STORE))
+    if (error_class(err) == CLASS_UNAVAILABLE)
         postgres_db_close(&h->db);
     return err;
 }
@@ -364,12 +419,14 @@ static const struct slash_store_ops postgres_ops = {
     .close = postgres_close,
 };
 
-/* Writers that pick the same row only wait for one another's commits. */
-static uint32_t pick_writer(void)
+/* A row that nobody else counts up. */
+static cc_err pick_writer(char ret_writer[static 16])
 {
     uint32_t chance = 0;
-    (void)!getrandom(&chance, sizeof chance, GRND_NONBLOCK);
-    return chance % 64;
+    if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
+        return CC_FAIL(SYSTEM, "getrandom");
+    (void)snprintf(ret_writer, 16, "%u", chance & INT32_MAX);
+    return CC_OK;
 }
 
 static cc_err open_history(const char *url, bool for_repair, struct slash_store **ret_store)
@@ -381,10 +438,10 @@ static cc_err open_history(const char *url, bool for_repair, struct slash_store 
     h->for_repair = for_repair;
     for (size_t i = 0; i < ARRAY_LEN(h->arrays); i++)
         h->arrays[i] = buf_init(POSTGRES_ARRAY_MAX);
-    (void)snprintf(h->writer, sizeof h->writer, "%u", pick_writer());
     h->url = cc_strdup(url);
-    cc_err err = h->url ? postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS)
-                        : CC_FAIL(NO_MEMORY, "PostgreSQL history");
+    cc_err err = h->url ? pick_writer(h->writer) : CC_FAIL(NO_MEMORY, "PostgreSQL history");
+    if (!err.code)
+        err = postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS);
     if (err.code)
         postgres_close(&h->base);
     else

@@ -12,6 +12,7 @@ static cc_err send_step(struct postgres_history *h, const char *keep_slots, cons
     postgres_put_text(&votes, keep_epochs);
     CC_TRY(postgres_begin(h));
     CC_TRY(postgres_db_send(&h->db, POSTGRES_PRUNE_LOCK, &lock));
+    CC_TRY(postgres_db_send(&h->db, POSTGRES_PRUNE_HEADS, NULL));
     CC_TRY(postgres_db_send(&h->db, POSTGRES_PRUNE_BLOCKS, &blocks));
     CC_TRY(postgres_db_send(&h->db, POSTGRES_PRUNE_VOTES, &votes));
     return postgres_end_sent(h);
@@ -32,6 +33,7 @@ take_step(struct postgres_history *h, struct slash_prune_step *ret_step, uint64_
     CC_TRY(postgres_begun(h));
     CC_TRY(postgres_db_take(&h->db, &page));
     CC_TRY(postgres_column_u64(page, 0, 0, &seen));
+    CC_TRY(postgres_db_pass(&h->db));
     CC_TRY(take_count(h, &blocks));
     CC_TRY(take_count(h, &votes));
     CC_TRY(postgres_ended(h));

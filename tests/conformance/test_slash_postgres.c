@@ -446,6 +446,31 @@ static void test_T06_P20_another_timeline_or_cluster_is_refused(void **state)
     slash_fixture_teardown(&f);
 }
 
+/* Files put back under a running server, or a pooler that leads elsewhere: the timeline is the same, the count is not. */
+static void test_P21_a_database_that_went_back_is_refused(void **state)
+{
+    (void)state;
+    struct slash_fixture f;
+    setup(&f);
+    kit_register(f.store, 1, 1);
+    PGconn *client = postgres_server_connect(f.path);
+    assert_int_equal(kit_sign(f.store, kit_block(1, 1, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(f.store, kit_block(1, 2, 1)), SLASH_SAFE);
+    sql(client, "UPDATE containment_heads SET batches = batches - 1");
+    refused_with(f.store, kit_block(1, 3, 1), "TIMELINE"); /* seen by the batch itself */
+    sql(client, "UPDATE containment_heads SET batches = batches - 1");
+    refused_with(f.store, kit_block(1, 4, 1), "TIMELINE"); /* and by every connection after it */
+    sql(client, "DELETE FROM containment_heads");
+    refused_with(f.store, kit_block(1, 4, 1), "TIMELINE");
+    slash_store_close(f.store);
+    assert_int_equal(slash_postgres_open_for_repair(f.path, &f.store).code, 0);
+    assert_int_equal(slash_postgres_confirm_timeline(f.store).code, 0);
+    slash_fixture_reopen(&f);
+    assert_int_equal(kit_sign(f.store, kit_block(1, 2, 1)), SLASH_REPEAT);
+    PQfinish(client);
+    slash_fixture_teardown(&f);
+}
+
 static void setting(PGconn *client, const char *change)
 {
     char now[64], before[64], text[128];
@@ -679,6 +704,7 @@ int main(void)
         cmocka_unit_test(test_a_web3signer_database_works_in_place),
         cmocka_unit_test(test_records_that_surround_one_another_are_not_adopted),
         cmocka_unit_test(test_T06_P20_another_timeline_or_cluster_is_refused),
+        cmocka_unit_test(test_P21_a_database_that_went_back_is_refused),
         cmocka_unit_test(test_P01_T06_a_database_that_would_forget_is_refused),
         cmocka_unit_test(test_T07_a_commit_with_a_warning_releases_nothing),
         cmocka_unit_test(test_T07_a_batch_of_repeats_writes_too),

@@ -2,9 +2,11 @@
 import json
 import os
 import pathlib
+import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -98,38 +100,128 @@ def test_P19_a_killed_database_is_waited_for(make_daemon):
         assert daemon.stop() == 0
 
 
-def test_P20_a_replica_that_took_over_is_refused_by_name(make_daemon):
+@pytest.fixture(name="pair")
+def a_primary_and_its_replica():
+    """(primary, replica, a URL that names both)"""
     with postgres.Postgres({"wal_level": "replica", "max_wal_senders": 4}) as primary:
-        replica = postgres.Postgres(copy_of=primary)
-        replica.start()
-        try:
-            hosts = f"{primary.socket},{replica.socket}"
-            url = f"postgresql:///postgres?host={hosts.replace('/', '%2F')}&port={postgres.PORT}&user={postgres.NAME}"
-            daemon = configured(make_daemon, url)
-            daemon.init()
-            daemon.start()
-            assert answer(daemon, messages.attestation(1, 2))[0] == 200
-            wait_for("the replica", lambda: replica.sql("SELECT count(*) FROM containment_history") == "1")
-            primary.kill()
-            replica.promote()
-            assert answer(daemon, messages.attestation(2, 3))[0] == 503
-            wait_for("the reason", lambda: "failed over or restored" in daemon.log_text())
-            assert answer(daemon, messages.attestation(1, 2))[0] == 503
-            daemon.stop()
-            # Nor does a new start take it, until somebody has said from where on it is safe.
-            daemon.spawn()
-            assert daemon.process.wait(30) != 0
-            result = daemon.command("slashing", "repair-watermark", "--epoch", 7, "-c", daemon.config_path)
-            assert "4 validators sign nothing up to epoch 7, slot 63" in result.stdout
-            daemon.start()
-            assert answer(daemon, messages.attestation(2, 3))[1]["rule"] == "SOURCE_BELOW"
-            assert answer(daemon, messages.attestation(6, 8))[1]["rule"] == "SOURCE_BELOW"
-            assert answer(daemon, messages.block(63))[1]["rule"] == "BLOCK_BELOW"
-            assert answer(daemon, messages.attestation(7, 8))[0] == 200
-            assert answer(daemon, messages.block(64))[0] == 200
-            assert daemon.stop() == 0
-        finally:
-            replica.close()
+        with postgres.Postgres(copy_of=primary) as replica:
+            hosts = f"{primary.socket},{replica.socket}".replace("/", "%2F")
+            yield primary, replica, f"postgresql:///postgres?host={hosts}&port={postgres.PORT}&user={postgres.NAME}"
+
+
+def has_replayed(primary, replica):
+    """Waits until the replica shows all that the primary has."""
+    wanted = primary.sql("SELECT pg_current_wal_flush_lsn()")
+    wait_for("the replica", lambda: replica.sql(f"SELECT pg_last_wal_replay_lsn() >= '{wanted}'") == "t")
+
+
+def test_P20_a_switch_over_that_loses_nothing_is_followed(make_daemon, pair):
+    primary, replica, url = pair
+    daemon = configured(make_daemon, url)
+    daemon.init()
+    daemon.start()
+    first = answer(daemon, messages.attestation(1, 2))
+    assert first[0] == 200
+    has_replayed(primary, replica)
+    primary.kill()
+    replica.promote()
+    began = time.monotonic()
+    assert goes_on(daemon, messages.attestation(2, 3))[0] == 200
+    assert time.monotonic() - began < 5
+    assert answer(daemon, messages.attestation(1, 2)) == first
+    assert answer(daemon, messages.attestation(1, 2, "other"))[0] == 412
+    assert "nothing of what this signer committed is lost" in daemon.log_text()
+    # It is the history's timeline from now on.
+    assert daemon.stop() == 0
+    daemon.start()
+    assert answer(daemon, messages.attestation(2, 3, "other"))[0] == 412
+    assert daemon.stop() == 0
+
+
+def test_P20_a_replica_without_the_newest_records_is_refused_by_name(make_daemon, pair):
+    primary, replica, url = pair
+    daemon = configured(make_daemon, url)
+    daemon.init()
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2))[0] == 200
+    has_replayed(primary, replica)
+    replica.sql("ALTER SYSTEM SET primary_conninfo = 'host=/nowhere'")
+    replica.reload()
+    wait_for("the end of the replication", lambda: primary.sql("SELECT count(*) FROM pg_stat_replication") == "0")
+    assert answer(daemon, messages.attestation(2, 4))[0] == 200
+    primary.kill()
+    replica.promote()
+    assert answer(daemon, messages.attestation(3, 5))[0] == 503
+    wait_for("the reason", lambda: "what this signer has committed is not there" in daemon.log_text())
+    assert answer(daemon, messages.attestation(1, 2))[0] == 503
+    daemon.stop()
+    # Nor does a new start take it, until somebody has said from where on it is safe.
+    daemon.spawn()
+    assert daemon.process.wait(30) != 0
+    result = daemon.command("slashing", "repair-watermark", "--epoch", 7, "-c", daemon.config_path)
+    assert "4 validators sign nothing up to epoch 7, slot 63" in result.stdout
+    daemon.start()
+    assert answer(daemon, messages.attestation(2, 4, "other"))[1]["rule"] == "SOURCE_BELOW"
+    assert answer(daemon, messages.attestation(6, 8))[1]["rule"] == "SOURCE_BELOW"
+    assert answer(daemon, messages.block(63))[1]["rule"] == "BLOCK_BELOW"
+    assert answer(daemon, messages.attestation(7, 8))[0] == 200
+    assert answer(daemon, messages.block(64))[0] == 200
+    assert daemon.stop() == 0
+
+
+class Wire:
+    """A proxy between signer and server that counts turns: how often the signer speaks after the server has spoken."""
+
+    def __init__(self, server):
+        self.server = f"{server.socket}/.s.PGSQL.{server.port}"
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.turns = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client):
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self.server)
+            server_spoke = True
+            while True:
+                for end in select.select([client, server], [], [])[0]:
+                    data = end.recv(1 << 16)
+                    if not data:
+                        return
+                    self.turns += end is client and server_spoke
+                    server_spoke = end is server
+                    (server if end is client else client).sendall(data)
+
+    def close(self):
+        """No more connections; those that are open end with their ends."""
+        self.listener.close()
+
+
+def test_a_batch_is_one_round_trip(make_daemon, server, schema):
+    wire = Wire(server)
+    url = f"postgresql://{postgres.NAME}@127.0.0.1:{wire.port}/postgres?sslmode=disable&options={schema.replace('=', '%3D')}"
+    daemon = configured(make_daemon, url)
+    daemon.init()
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2))[0] == 200
+    for epoch in range(3, 8):
+        before = wire.turns
+        assert answer(daemon, messages.attestation(epoch, epoch + 1))[0] == 200
+        assert wire.turns - before == 1, "a new record"
+        assert answer(daemon, messages.attestation(epoch, epoch + 1))[0] == 200
+        assert wire.turns - before == 2, "a repeat"
+        assert answer(daemon, messages.block(epoch))[0] == 200
+        assert wire.turns - before == 3, "a block"
+    assert daemon.stop() == 0
+    wire.close()
 
 
 def free_port():

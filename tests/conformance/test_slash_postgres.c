@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/num.h"
 
@@ -606,6 +607,35 @@ static void test_P19_P18_a_killed_server_signs_nothing_and_then_goes_on(void **s
     slash_fixture_teardown(&f);
 }
 
+/* Memory runs out at any allocation: an error, nothing signed that was not recorded, and the store works on. */
+static void test_C07_out_of_memory_at_any_allocation(void **state)
+{
+    (void)state;
+    struct slash_fixture f;
+    setup(&f);
+    kit_register(f.store, 1, 2);
+    uint64_t slot = 1;
+    for (uint64_t nth = 1, needed = 2; nth <= needed; nth++) {
+        const struct slash_claim claims[] = {kit_block(1, ++slot, 1),
+                                             kit_attestation(2, slot, slot + 1, 1)};
+        struct slash_verdict v[2];
+        postgres_db_close(&postgres_history_of(f.store)->db); /* connecting allocates as well */
+        for (size_t i = 0; i < ARRAY_LEN(postgres_history_of(f.store)->arrays); i++)
+            buf_release(&postgres_history_of(f.store)->arrays[i]);
+        (void)alloc_fail_nth(nth);
+        cc_err err = slash_check_and_record(f.store, claims, 2, v);
+        uint64_t made = alloc_fail_nth(0);
+        needed = made > needed ? made : needed;
+        if (err.code) {
+            assert_string_equal(error_name(err), "NO_MEMORY");
+            assert_false(slash_may_sign(v[0].rule) || slash_may_sign(v[1].rule));
+        }
+        assert_true(slash_may_sign(kit_sign(f.store, claims[0])));
+        assert_true(slash_may_sign(kit_sign(f.store, claims[1])));
+    }
+    slash_fixture_teardown(&f);
+}
+
 static void test_P03_opening_makes_no_history(void **state)
 {
     (void)state;
@@ -710,6 +740,7 @@ int main(void)
         cmocka_unit_test(test_T07_a_batch_of_repeats_writes_too),
         cmocka_unit_test(test_P19_a_lost_connection_is_made_again),
         cmocka_unit_test(test_P19_P18_a_killed_server_signs_nothing_and_then_goes_on),
+        cmocka_unit_test(test_C07_out_of_memory_at_any_allocation),
         cmocka_unit_test(test_P03_opening_makes_no_history),
         cmocka_unit_test(test_a_role_without_ddl_is_enough_to_sign),
         cmocka_unit_test(test_P10_pruning_keeps_below_a_high_watermark),

@@ -1,8 +1,10 @@
 """A real server with its history in a real PostgreSQL: on a socket and over TLS, killed, failed over, with a new password."""
+import concurrent.futures
 import json
 import os
 import pathlib
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -167,6 +169,42 @@ def test_P20_a_replica_without_the_newest_records_is_refused_by_name(make_daemon
     assert answer(daemon, messages.attestation(7, 8))[0] == 200
     assert answer(daemon, messages.block(64))[0] == 200
     assert daemon.stop() == 0
+
+
+def test_P04_a_cloned_chamber_on_the_same_database(make_daemon, server, schema):
+    """Two signers that believe to be one: of conflicting requests to both, one is signed."""
+    one = configured(make_daemon, server.url(options=schema))
+    one.init()
+    two = configured(make_daemon, server.url(options=schema))
+    shutil.copytree(one.data_dir, two.data_dir, copy_function=copy_with_owner)
+    if os.geteuid() == 0:
+        copy_with_owner(one.data_dir, two.data_dir)
+    one.start()
+    two.start()
+    both = (one, two)
+    decided = 0
+    for epoch in range(1, 120, 6):
+        bodies = [(messages.attestation(epoch + 1, epoch + 4), messages.attestation(epoch + 2, epoch + 3)),
+                  (messages.attestation(epoch + 1, epoch + 4), messages.attestation(epoch + 1, epoch + 4, "other")),
+                  (messages.block(epoch), messages.block(epoch, "other"))][epoch // 6 % 3]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            jobs = [pool.submit(answer, both[n % 2], bodies[n // 2], interop.PUBKEYS[epoch // 6 % 4]) for n in range(4)]
+            answers = [job.result() for job in jobs]
+        signed = [tuple(content["signature"] for status, content in answers[pair:pair + 2] if status == 200) for pair in (0, 2)]
+        assert all(status in (200, 412, 503) for status, _ in answers), answers  # 503: the other held the lock for long
+        assert sum(map(bool, signed)) <= 1, answers
+        decided += sum(map(bool, signed))
+    assert decided > 10
+    assert one.stop() == 0 and two.stop() == 0
+
+
+def copy_with_owner(source, target):
+    """One file or directory as it is, whoever it belongs to."""
+    if not os.path.isdir(source):
+        shutil.copy2(source, target)
+    found = os.stat(source)
+    os.chown(target, found.st_uid, found.st_gid)
+    os.chmod(target, found.st_mode & 0o7777)
 
 
 class Wire:

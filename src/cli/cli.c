@@ -22,7 +22,7 @@ static const struct command {
      "check the configuration, show what is in force, write a commented example or its documentation"},
     {"slashing", command_slashing,
      "import --from FILE|- | export --to FILE|- | status [--json] | repair-watermark --epoch N |"
-     " migrate [--grant-to ROLE] " CONFIG_OPTIONS,
+     " hand-over --epoch N|--cancel | prune [--keep-epochs N] | enable --key KEY | migrate [--grant-to ROLE] " CONFIG_OPTIONS,
      "the slashing-protection history: EIP-3076 in and out, counts, watermarks raised, a database's tables"},
     {"bench", command_bench,
      "[--keys N] [--load LOAD,...] [--engine blst|auto|fixed_base|ifma,...] [--seconds S] [--warm S]\n"

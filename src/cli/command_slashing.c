@@ -21,6 +21,13 @@ static struct command_config command;
 static struct config config;
 static struct stores stores;
 
+/* What the arguments say. */
+struct wanted {
+    const char *from, *to, *grant_to, *key;
+    uint64_t epoch, keep_epochs;
+    bool json, cancel;
+};
+
 /* For people: of a database, no password. */
 static const char *history_path(void)
 {
@@ -173,8 +180,9 @@ static int report_import(const char *from, const struct interchange_result *resu
     return exit_code_of(err);
 }
 
-static int import_history(const char *from)
+static int import_history(const struct wanted *w)
 {
+    const char *from = w->from;
     CC_CLEANUP(fd_closep) int fd = -1;
     struct slash_store *store;
     int code = open_input(from, &fd);
@@ -218,8 +226,9 @@ static cc_err export_to_file(struct slash_store *store, const char *to, uint64_t
     return err;
 }
 
-static int export_history(const char *to)
+static int export_history(const struct wanted *w)
 {
+    const char *to = w->to;
     struct slash_store *store;
     int code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
@@ -275,7 +284,7 @@ static void print_text(const struct slash_identity *id, const struct slash_statu
                      (unsigned long long)s->high.slot, (unsigned long long)s->high.epoch);
 }
 
-static int print_status(bool json)
+static int print_status(const struct wanted *w)
 {
     struct slash_store *store;
     struct slash_status status;
@@ -284,7 +293,7 @@ static int print_status(bool json)
         return code;
     cc_err err = slash_status(store, &status);
     if (!err.code)
-        (json ? print_json : print_text)(&store->identity, &status);
+        (w->json ? print_json : print_text)(&store->identity, &status);
     slash_store_close(store);
     return err.code ? say_error("status", err) : EXIT_CODE_DONE;
 }
@@ -292,8 +301,9 @@ static int print_status(bool json)
 /* --- repair-watermark ------------------------------------------------------------------------------------ */
 
 /* For a database this is also the word that its timeline is the right one: in that order. */
-static int repair(uint64_t epoch)
+static int repair(const struct wanted *w)
 {
+    const uint64_t epoch = w->epoch;
     struct slash_store *store;
     uint64_t count = 0;
     int code = open_history(true, &store);
@@ -321,8 +331,9 @@ static int repair(uint64_t epoch)
 
 /* --- migrate ----------------------------------------------------------------------------------------------- */
 
-static int migrate(const char *grant_to)
+static int migrate(const struct wanted *w)
 {
+    const char *grant_to = w->grant_to;
     if (config.anti_slashing.backend != HISTORY_POSTGRES) {
         (void)fprintf(stderr, "containment-chamber slashing: only a database is migrated\n");
         return EXIT_CODE_REFUSED;
@@ -337,77 +348,187 @@ static int migrate(const char *grant_to)
     return EXIT_CODE_DONE;
 }
 
-/* --- the command -------------------------------------------------------------------------------------------- */
+/* --- hand-over, prune, enable -------------------------------------------------------------------------------- */
 
-struct wanted {
-    bool import, export, status, json, repair, migrate;
-    const char *from, *to, *grant_to;
-    uint64_t epoch;
-};
+/* From the epoch on, this history signs nothing: another cluster does (P7). */
+static int hand_over(const struct wanted *w)
+{
+    struct slash_store *store;
+    int code = open_history(false, &store);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    const struct slash_high high = {
+        .set = !w->cancel,
+        .slot = slash_keep_slots(w->epoch, stores.network.preset.slots_per_epoch),
+        .epoch = w->epoch,
+    };
+    cc_err err = slash_set_high(store, &high);
+    slash_store_close(store);
+    if (err.code)
+        return say_error("hand-over", err);
+    if (w->cancel)
+        (void)printf("no high watermark: this history signs on\n");
+    else
+        (void)printf(
+            "this history signs nothing from epoch %llu, slot %llu on;\nthe other begins with: "
+            "containment-chamber slashing repair-watermark --epoch %llu\n",
+            (unsigned long long)w->epoch, (unsigned long long)high.slot,
+            (unsigned long long)w->epoch - 1);
+    return EXIT_CODE_DONE;
+}
+
+static int prune(const struct wanted *w)
+{
+    struct slash_store *store;
+    struct slash_prune_step step = {.more = true};
+    uint64_t removed = 0;
+    cc_err err = CC_OK;
+    int code = open_history(false, &store);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    uint64_t keep = w->keep_epochs ? w->keep_epochs : config.anti_slashing.pruning_keep_epochs;
+    while (step.more && !err.code) {
+        err = slash_prune(store, keep, stores.network.preset.slots_per_epoch, &step);
+        removed += err.code ? 0 : step.removed;
+    }
+    slash_store_close(store);
+    if (err.code)
+        return say_error("prune", err);
+    (void)printf("%llu records removed, all but the newest %llu epochs of each key\n",
+                 (unsigned long long)removed, (unsigned long long)keep);
+    return EXIT_CODE_DONE;
+}
+
+static int enable(const struct wanted *w)
+{
+    struct slash_store *store;
+    struct eth_pubkey key;
+    cc_err err = hex_decode(hex_digits(span_str(w->key)), key.bytes, sizeof key.bytes);
+    if (err.code)
+        return say_error("--key", err);
+    int code = open_history(false, &store);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    err = slash_set_enabled(store, &key, true);
+    slash_store_close(store);
+    if (err.code)
+        return say_error("enable", err);
+    (void)printf("enabled; its records and watermarks are what they were\n");
+    return EXIT_CODE_DONE;
+}
+
+/* --- the command -------------------------------------------------------------------------------------------- */
 
 static int read_option(struct arguments *arguments,
                        const char *option,
                        const char *complaint,
-                       const char **ret_file)
+                       const char **ret_value)
 {
-    int code = command_take_value(arguments, option, ret_file);
-    if (code == EXIT_CODE_DONE && !*ret_file)
+    int code = command_take_value(arguments, option, ret_value);
+    if (code == EXIT_CODE_DONE && !*ret_value && complaint)
         code = command_usage(arguments, complaint, NULL);
     return code;
 }
 
-static int read_epoch(struct arguments *arguments, uint64_t *ret_epoch)
+/* 1 at least; without a complaint it may be left out, which is 0. */
+static int read_number(struct arguments *arguments,
+                       const char *option,
+                       const char *complaint,
+                       uint64_t *ret_number)
 {
-    static const char complaint[] =
-        "repair-watermark needs --epoch N: nothing up to N is signed any more";
     const char *text = NULL;
-    int code = read_option(arguments, "--epoch", complaint, &text);
-    if (code == EXIT_CODE_DONE && u64_parse(span_str(text), ret_epoch).code)
-        code = command_usage(arguments, complaint, NULL);
-    return code;
+    int code = read_option(arguments, option, complaint, &text);
+    if (code != EXIT_CODE_DONE || !text)
+        return code;
+    if (!u64_parse(span_str(text), ret_number).code && *ret_number > 0)
+        return EXIT_CODE_DONE;
+    return command_usage(arguments, "not a number of epochs", option);
 }
 
-static int read_arguments(struct arguments *arguments, struct wanted *w)
+static int read_import(struct arguments *arguments, struct wanted *w)
 {
-    w->import = command_take_switch(arguments, "import");
-    if (w->import)
-        return read_option(arguments, "--from",
-                           "import needs --from FILE, or --from - for standard input", &w->from);
-    w->export = command_take_switch(arguments, "export");
-    if (w->export)
-        return read_option(arguments, "--to",
-                           "export needs --to FILE, or --to - for standard output", &w->to);
-    w->repair = command_take_switch(arguments, "repair-watermark");
-    if (w->repair)
-        return read_epoch(arguments, &w->epoch);
-    w->migrate = command_take_switch(arguments, "migrate");
-    if (w->migrate)
-        return command_take_value(arguments, "--grant-to", &w->grant_to);
-    w->status = command_take_switch(arguments, "status");
-    if (!w->status)
-        return command_usage(arguments, "import, export, status, repair-watermark or migrate?",
-                             NULL);
+    return read_option(arguments, "--from",
+                       "import needs --from FILE, or --from - for standard input", &w->from);
+}
+
+static int read_export(struct arguments *arguments, struct wanted *w)
+{
+    return read_option(arguments, "--to", "export needs --to FILE, or --to - for standard output",
+                       &w->to);
+}
+
+static int read_status(struct arguments *arguments, struct wanted *w)
+{
     w->json = command_take_switch(arguments, "--json");
     return EXIT_CODE_DONE;
+}
+
+static int read_repair(struct arguments *arguments, struct wanted *w)
+{
+    return read_number(arguments, "--epoch",
+                       "repair-watermark needs --epoch N: nothing up to N is signed any more",
+                       &w->epoch);
+}
+
+static int read_hand_over(struct arguments *arguments, struct wanted *w)
+{
+    w->cancel = command_take_switch(arguments, "--cancel");
+    return w->cancel
+               ? EXIT_CODE_DONE
+               : read_number(
+                     arguments, "--epoch",
+                     "hand-over needs --epoch N, from which on nothing is signed, or --cancel",
+                     &w->epoch);
+}
+
+static int read_prune(struct arguments *arguments, struct wanted *w)
+{
+    return read_number(arguments, "--keep-epochs", NULL, &w->keep_epochs);
+}
+
+static int read_enable(struct arguments *arguments, struct wanted *w)
+{
+    return read_option(arguments, "--key", "enable needs --key PUBLIC_KEY", &w->key);
+}
+
+static int read_migrate(struct arguments *arguments, struct wanted *w)
+{
+    return command_take_value(arguments, "--grant-to", &w->grant_to);
+}
+
+static const struct action {
+    const char *name;
+    int (*read)(struct arguments *arguments, struct wanted *w);
+    int (*run)(const struct wanted *w);
+} actions[] = {
+    {"import", read_import, import_history},  {"export", read_export, export_history},
+    {"status", read_status, print_status},    {"repair-watermark", read_repair, repair},
+    {"hand-over", read_hand_over, hand_over}, {"prune", read_prune, prune},
+    {"enable", read_enable, enable},          {"migrate", read_migrate, migrate},
+};
+
+static const struct action *take_action(struct arguments *arguments)
+{
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++)
+        if (command_take_switch(arguments, actions[i].name))
+            return &actions[i];
+    return NULL;
 }
 
 int command_slashing(struct arguments *arguments)
 {
     struct wanted w = {0};
-    int code = read_arguments(arguments, &w);
+    const struct action *action = take_action(arguments);
+    if (!action)
+        return command_usage(
+            arguments,
+            "import, export, status, repair-watermark, hand-over, prune, enable or migrate?", NULL);
+    int code = action->read(arguments, &w);
     if (code == EXIT_CODE_DONE)
         code = command_take_config(arguments, &command);
     if (code == EXIT_CODE_DONE)
         code = command_refuse_rest(arguments);
     if (code == EXIT_CODE_DONE)
         code = command_load_config(&command, &config);
-    if (code != EXIT_CODE_DONE)
-        return code;
-    if (w.import)
-        return import_history(w.from);
-    if (w.repair)
-        return repair(w.epoch);
-    if (w.migrate)
-        return migrate(w.grant_to);
-    return w.export ? export_history(w.to) : print_status(w.json);
+    return code == EXIT_CODE_DONE ? action->run(&w) : code;
 }

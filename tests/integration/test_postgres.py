@@ -399,6 +399,25 @@ def test_the_slashing_commands(make_daemon, server, schema):
     assert daemon.stop() == 0
 
 
+def test_a_key_that_web3signer_has_disabled(make_daemon, server, schema):
+    """Its reload disables a key that is gone for good; here only a command enables it again, while the signer runs."""
+    daemon = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2))[0] == 200
+    server.sql("UPDATE validators SET enabled = false", options=schema)
+    assert answer(daemon, messages.attestation(2, 3))[1]["rule"] == "DISABLED"
+    daemon.command("slashing", "enable", "--key", KEY, "-c", daemon.config_path)
+    assert answer(daemon, messages.attestation(2, 3))[0] == 200
+    assert answer(daemon, messages.attestation(1, 2, "other"))[0] == 412
+    # A hand-over reaches a running signer too, and its schema keeps it above what was signed.
+    assert daemon.command("slashing", "hand-over", "--epoch", 2, "-c", daemon.config_path, check=False).returncode != 0
+    daemon.command("slashing", "hand-over", "--epoch", 5, "-c", daemon.config_path)
+    assert answer(daemon, messages.attestation(3, 4))[0] == 200
+    assert answer(daemon, messages.attestation(4, 5))[1]["rule"] == "HIGH_WATERMARK"
+    assert daemon.stop() == 0
+
+
 def test_tables_made_by_another_role(make_daemon, server, schema):
     server.sql("DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN")
     daemon = configured(make_daemon, server.url(user="limited", options=schema))

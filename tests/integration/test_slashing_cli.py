@@ -85,10 +85,65 @@ def test_repair_watermark_only_raises(make_daemon):
     for epoch in ("7", "3"):
         result = slashing(daemon, "repair-watermark", "--epoch", epoch)
         assert result.returncode == EXIT_DONE, result.stderr
-    # Records stay; what is imported below the watermark now keeps no root, so nothing there is signed again.
+    # Records stay.
     assert (status(daemon)["blocks"], status(daemon)["attestations"]) == (2, 2)
     result = slashing(daemon, "migrate")
     assert result.returncode == EXIT_REFUSED and "only a database" in result.stderr
+
+
+def test_P07_before_a_hand_over_the_old_signs_and_after_it_the_new(make_daemon):
+    epoch, slot = 20, 20 * 8  # of the minimal preset
+    old = make_daemon(keys=interop.SECRETS[:1])
+    new = make_daemon(keys=interop.SECRETS[:1])
+    key = interop.PUBKEYS[0]
+    for daemon in (old, new):
+        daemon.init()
+        daemon.start()  # the key gets its row
+        daemon.stop()
+    assert slashing(old, "hand-over").returncode == EXIT_USAGE
+    result = slashing(old, "hand-over", "--epoch", epoch)
+    assert result.returncode == EXIT_DONE, result.stderr
+    assert f"from epoch {epoch}, slot {slot} on" in result.stdout and f"--epoch {epoch - 1}" in result.stdout
+    assert slashing(new, "repair-watermark", "--epoch", epoch - 1).returncode == EXIT_DONE
+    old.start()
+    new.start()
+
+    def signs(daemon, body):
+        code, _, content = daemon.sign(key, body)
+        assert code in (200, 412), content
+        return code == 200
+
+    for body, owner in [
+        (messages.attestation(epoch - 2, epoch - 1), old),
+        (messages.attestation(epoch - 1, epoch), new),
+        (messages.attestation(epoch, epoch + 1), new),
+        (messages.block(slot - 1), old),
+        (messages.block(slot), new),
+        (messages.block(slot + 1), new),
+    ]:
+        assert (signs(old, body), signs(new, body)) == (owner is old, owner is new), body
+    assert old.stop() == 0 and new.stop() == 0
+    assert "no high watermark" in slashing(old, "hand-over", "--cancel").stdout
+    old.start()
+    assert signs(old, messages.attestation(epoch - 1, epoch))
+    assert old.stop() == 0
+
+
+def test_prune_and_enable(make_daemon):
+    daemon = make_daemon()
+    daemon.init()
+    votes = [(epoch, epoch + 1) for epoch in range(10)]
+    assert import_text(daemon, json.dumps(interchange(validator(KEY, [5, 900], votes)))).returncode == EXIT_DONE
+    result = slashing(daemon, "prune", "--keep-epochs", 4)
+    assert result.returncode == EXIT_DONE, result.stderr
+    assert "6 records removed" in result.stdout, result.stdout  # five votes, and the block
+    assert status(daemon)["attestations"] == 5
+    assert "0 records removed" in slashing(daemon, "prune").stdout
+    assert slashing(daemon, "prune", "--keep-epochs", "0").returncode == EXIT_USAGE
+    assert slashing(daemon, "enable").returncode == EXIT_USAGE
+    assert slashing(daemon, "enable", "--key", "0x12").returncode == EXIT_REFUSED
+    assert slashing(daemon, "enable", "--key", OTHER).returncode == EXIT_FAILED
+    assert slashing(daemon, "enable", "--key", KEY).returncode == EXIT_DONE
 
 
 def test_faulty_files_are_refused_whole(make_daemon):

@@ -646,6 +646,9 @@ static void test_random_histories_agree_with_the_oracle(void **state)
         for (size_t i = 1; i < slash_backend_count; i++) {
             if (!slash_backend_wanted(&slash_backends[i]))
                 continue;
+            /* A database takes its time; asked for alone, it gets all rounds. */
+            if (slash_backends[i].in_database && !getenv("CC_BACKEND") && round % 3)
+                continue;
             w.base = bases[chance_below(&w.chance, ARRAY_LEN(bases))];
             w.time = 0;
             compare_with_oracle(&slash_backends[i], &w);

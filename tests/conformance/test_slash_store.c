@@ -656,6 +656,65 @@ static void test_random_histories_agree_with_the_oracle(void **state)
     }
 }
 
+/* --- from each backend to each other -------------------------------------------------------------------- */
+
+static void export_to(struct slash_store *store, struct buf *text)
+{
+    uint64_t count = 0;
+    assert_int_equal(interchange_export(store, kit_write, text, NULL, 0, &count).code, 0);
+    assert_true(count > 0);
+}
+
+static void import_from(struct slash_store *store, const struct buf *text)
+{
+    struct kit_text file = {.text = (const char *)text->data, .len = text->len};
+    const struct interchange_source source = kit_source(&file);
+    struct interchange_result result = {.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
+    assert_int_equal(interchange_import(store, &source, NULL, 0, &result).code, 0);
+    assert_int_equal(result.faults, 0);
+    buf_release(&result.messages);
+}
+
+/* What one exports another imports and exports again, byte for byte, and refuses what the first refused. */
+static void
+come_round(const struct slash_backend *from, const struct slash_backend *to, struct walk *w)
+{
+    struct slash_fixture a, b;
+    struct eth_root genesis = {{1}};
+    CC_CLEANUP(buf_release) struct buf first = buf_init(1 << 20);
+    CC_CLEANUP(buf_release) struct buf second = buf_init(1 << 20);
+    slash_fixture_setup(&a, from);
+    slash_fixture_setup(&b, to);
+    kit_register(a.store, 0, KEYS);
+    assert_int_equal(slash_fix_genesis(a.store, &genesis).code, 0);
+    for (int i = 0; i < STEPS; i++, w->time += chance_below(&w->chance, 3))
+        (void)kit_sign(a.store, random_claim(w));
+    export_to(a.store, &first);
+    import_from(b.store, &first);
+    export_to(b.store, &second);
+    assert_int_equal(first.len, second.len);
+    assert_memory_equal(first.data, second.data, first.len);
+    for (int i = 0; i < STEPS; i++) {
+        struct slash_claim claim = random_claim(w);
+        bool one = slash_may_sign(kit_sign(b.store, claim)),
+             other = slash_may_sign(kit_sign(a.store, claim));
+        assert_true(other || !one);
+    }
+    slash_fixture_teardown(&b);
+    slash_fixture_teardown(&a);
+}
+
+static void test_what_one_backend_exports_another_imports(void **state)
+{
+    (void)state;
+    struct walk w = {.chance = chance_new("from each to each"), .base = 1000};
+    for (size_t i = 0; i < slash_backend_count; i++)
+        for (size_t j = 0; j < slash_backend_count; j++)
+            if (slash_backend_wanted(&slash_backends[i]) &&
+                slash_backend_wanted(&slash_backends[j]))
+                come_round(&slash_backends[i], &slash_backends[j], &w);
+}
+
 /* --- visiting ------------------------------------------------------------------------------------------- */
 
 static cc_err stop_at_second(void *context, const struct slash_validator *v)
@@ -702,6 +761,7 @@ int main(void)
         cmocka_unit_test(test_a_history_belongs_to_one_network_for_good),
         cmocka_unit_test(test_P10_what_was_pruned_is_refused),
         cmocka_unit_test(test_random_histories_agree_with_the_oracle),
+        cmocka_unit_test(test_what_one_backend_exports_another_imports),
         cmocka_unit_test(test_a_visitor_can_stop_the_walk),
     };
     const char *only = getenv("CC_TESTS");

@@ -5,6 +5,7 @@ import os
 import pathlib
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import daemon as daemon_module
 import interop
 import messages
 from daemon import wait_for
+from test_kill import Load, check
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import postgres  # noqa: E402  pylint: disable=wrong-import-position
@@ -115,6 +117,51 @@ def has_replayed(primary, replica):
     """Waits until the replica shows all that the primary has."""
     wanted = primary.sql("SELECT pg_current_wal_flush_lsn()")
     wait_for("the replica", lambda: replica.sql(f"SELECT pg_last_wal_replay_lsn() >= '{wanted}'") == "t")
+
+
+def pause_a_transaction(server, daemon):
+    """The server's process of the signer stands still for longer than the signer waits, and goes on when it has given up."""
+    pid = int(server.sql("SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'containment-chamber'"))
+    seen = daemon.log_text().count("does not answer in time")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for("the signer to give up", lambda: daemon.log_text().count("does not answer in time") > seen)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_C06_P02_P19_killed_and_paused_under_load(make_daemon):
+    """Conflicting clients while the database and the rooms are killed: what a client was given is recorded, and no two of it
+    are slashable together; after each healing the next signature comes within seconds."""
+    with postgres.Postgres() as server:
+        daemon = configured(make_daemon, server.url())
+        daemon.init()
+        daemon.start()
+
+        def killed():
+            server.kill()
+            server.start()
+
+        def stopped():
+            server.stop()
+            server.start()
+
+        def dropped():
+            server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                       " WHERE application_name = 'containment-chamber'")
+
+        def all_killed():
+            daemon.kill_all()
+            daemon.start()
+
+        nemesis = [killed, lambda: pause_a_transaction(server, daemon), dropped, stopped, lambda: daemon.kill_room("core"),
+                   all_killed, killed, lambda: daemon.kill_room("front"), dropped]
+        with Load(daemon) as load:
+            for strike in nemesis * (5 if os.environ.get("CC_FULL") else 1):
+                load.wait_for_more(seconds=10)
+                strike()
+            load.wait_for_more(seconds=10)
+        check(daemon, load)
 
 
 def test_P20_a_switch_over_that_loses_nothing_is_followed(make_daemon, pair):

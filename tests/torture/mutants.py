@@ -212,6 +212,27 @@ SQL = [
     ("test_T07_a_batch*", [("HEAD", "batches = h.batches + 1", "batches = h.batches")]),
 ]
 
+# What stands around the statements: (tests that must fail, file, text, replacement).
+AROUND = [
+    ("test_T07_a_commit*", "postgres_store.c", "if (h->db.warned)", "if (false)"),
+    ("test_T06*", "postgres_store.c", "PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), h->state) == 0", "PQntuples(result) == 1"),
+    ("test_P01_T06*", "postgres_store.c", "if (strcmp(fault, faults[i].name) == 0)", "if (false)"),
+    ("test_P21*", "postgres_store.c", "if (count <= h->head)", "if (false)"),
+    ("test_P21*", "postgres_store.c", "if (own.batches < h->head)", "if (false)"),
+    ("test_T06*", "postgres_store.c", "if (!same_cluster(found, wanted))", "if (false)"),
+    ("test_T06*", "postgres_store.c", "if (h->head == 0)", "if (false)"),
+    ("test_P01_T06*", "postgres_db.c", "ELSE 'on' END", "ELSE current_setting('synchronous_commit') END"),
+    ("test_P03*", "postgres_store.c", "if (PQntuples(*ret_state) != 1)", "if (false)"),
+    ("test_records*", "postgres_create.c", "return broken ? ", "return false ? "),
+    ("test_records*", "postgres_create.c", "strcmp(found, digits) == 0", "true"),
+    ("test_a_web3signer*", "postgres_create.c", "if (taken)", "if (false)"),
+    ("store", "postgres_sign.c", "b->wave[i] += ", "b->wave[i] += false && "),
+    ("test_a_key*", "postgres_sign.c", "give_up_on(b, lock); /*", "/*"),
+    ("test_one_claim*", "postgres_sign.c", "error_is(err, ERROR_CONFLICT) || error_is(err, ERROR_WATERMARK)", "error_is(err, ERROR_CONFLICT)"),
+    ("store", "postgres_merge.c", "if (merged->contradictory)\n        CC_TRY(postgres_db_send(&m->h->db, POSTGRES_DROP_VOTES", "if (false)\n        CC_TRY(postgres_db_send(&m->h->db, POSTGRES_DROP_VOTES"),
+    ("store", "postgres_db.c", "u32_store_be(at, bytes ? (uint32_t)len : UINT32_MAX);", "u32_store_be(at, bytes ? (uint32_t)len : 0);"),
+]
+
 COMMON = ["base/alloc.c", "base/error.c", "base/num.c", "base/span.c", "base/io.c", "base/clock.c", "base/log.c",
           "codec/hex.c", "codec/json_stream.c"]
 
@@ -260,14 +281,14 @@ class Suite:
         finally:
             program.unlink()
 
-    def killed(self, number, source, text, replacement):
+    def killed(self, number, source, text, replacement, environment=None, timeout=20):
         mutant = self.work / f"{self.name}-{number}.c"
         mutant.write_text(mutate(ROOT / "src" / source, text, replacement))
         try:
             compile_one(self.cc, mutant, mutant.with_suffix(".o"))
         except subprocess.CalledProcessError as error:
             sys.exit(f"the mutant {text!r} -> {replacement!r} doesn't compile:\n{error.stderr}")
-        return not self.run(str(number), source, mutant.with_suffix(".o"))
+        return not self.run(str(number), source, mutant.with_suffix(".o"), environment, timeout)
 
     def killed_sql(self, number, tests, edits, opening):
         """The statements stand in a table that postgres_db.c includes; its mutant lies before it on the include path."""
@@ -292,7 +313,7 @@ class Suite:
 def run_sql(args, work, suites):
     """The mutants of the SQL on one server. The conformance suite keeps to a schema of its own; the other tests look at the
     whole server, and change its settings: those run alone."""
-    jobs = [j for j in SQL if args.only in str(j)]
+    jobs = [j for j in [*SQL, *AROUND] if args.only in str(j)]
     survivors = 0
     with postgres.Postgres() as server:
         for suite in suites.values():
@@ -300,18 +321,21 @@ def run_sql(args, work, suites):
             if not suite.run("original", timeout=120):
                 sys.exit(f"{suite.name}: the unchanged program fails its tests")
         def killed(job):
-            number, (tests, edits) = job
+            number, (tests, *edits) = job
             suite = suites["store" if tests == "store" else "other"]
-            return suite.killed_sql(number, tests, edits, suites["other"])
+            if len(edits) == 1:
+                return suite.killed_sql(number, tests, *edits, suites["other"])
+            environment = {} if tests == "store" else {"CC_TESTS": tests}
+            return suite.killed(number, f"slash/{edits[0]}", *edits[1:], environment, 60)
 
         for together in (True, False):
             part = [(n, j) for n, j in enumerate(jobs) if (j[0] == "store") == together]
             with concurrent.futures.ThreadPoolExecutor(os.cpu_count() if together else 1) as pool:
-                for (_, (tests, edits)), dead in zip(part, pool.map(killed, part)):
+                for (_, mutant), dead in zip(part, pool.map(killed, part)):
                     if not dead:
                         survivors += 1
-                        print(f"SURVIVED: {tests}: {edits}")
-    print(f"{len(jobs)} mutants of the SQL, {survivors} survived")
+                        print(f"SURVIVED: {mutant}")
+    print(f"{len(jobs)} mutants of PostgreSQL, {survivors} survived")
     return 1 if survivors else 0
 
 
@@ -319,7 +343,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--only", default="")
-    parser.add_argument("--sql", action="store_true", help="the mutants of PostgreSQL's statements, on a server of their own")
+    parser.add_argument("--sql", action="store_true", help="the mutants of PostgreSQL's history, on a server of their own")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work_name:
         work = pathlib.Path(work_name)

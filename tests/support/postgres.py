@@ -144,6 +144,15 @@ class Postgres:
         """Reads postgresql.conf again."""
         self.process.send_signal(signal.SIGHUP)
 
+    def reset(self):
+        """Takes back every ALTER SYSTEM, of a test that ended in its middle too, and waits until it is so."""
+        self.sql("ALTER SYSTEM RESET ALL")
+        deadline = time.monotonic() + 20
+        ask = "SELECT current_setting('synchronous_standby_names') = '' AND current_setting('fsync') = 'on'"
+        self.reload()
+        while self.sql(ask) != "t" and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def promote(self):
         """A replica becomes the primary of a new timeline."""
         self._run("pg_ctl", "promote", "-w", "-D", self.data)

@@ -323,6 +323,8 @@ def run_sql(args, work, suites):
         def killed(job):
             number, (tests, *edits) = job
             suite = suites["store" if tests == "store" else "other"]
+            if tests != "store":
+                server.reset()  # a mutant may end a test before it has put the settings back
             if len(edits) == 1:
                 return suite.killed_sql(number, tests, *edits, suites["other"])
             environment = {} if tests == "store" else {"CC_TESTS": tests}

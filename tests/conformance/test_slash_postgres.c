@@ -443,6 +443,10 @@ static void test_T06_P20_another_timeline_or_cluster_is_refused(void **state)
     refused_with(f.store, kit_block(1, 2, 1), "IDENTITY");
     sql(client, "UPDATE containment_history SET history_id = decode(repeat('11', 32), 'hex')");
     assert_int_equal(kit_sign(f.store, kit_block(1, 2, 1)), SLASH_REPEAT);
+    /* Another cluster is not taken by a process either that finds its own last commit there. */
+    sql(client, "UPDATE containment_history SET system_identifier = '1'");
+    postgres_db_close(&postgres_history_of(f.store)->db);
+    refused_with(f.store, kit_block(1, 2, 1), "TIMELINE");
     PQfinish(client);
     slash_fixture_teardown(&f);
 }
@@ -468,6 +472,8 @@ static void test_P21_a_database_that_went_back_is_refused(void **state)
     assert_int_equal(slash_postgres_confirm_timeline(f.store).code, 0);
     slash_fixture_reopen(&f);
     assert_int_equal(kit_sign(f.store, kit_block(1, 2, 1)), SLASH_REPEAT);
+    assert_int_equal(kit_sign(f.store, kit_block(1, 4, 2)),
+                     SLASH_SAFE); /* which was not even asked for */
     PQfinish(client);
     slash_fixture_teardown(&f);
 }

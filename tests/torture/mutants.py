@@ -223,7 +223,7 @@ AROUND = [
     ("test_T06*", "postgres_store.c", "if (h->head == 0)", "if (false)"),
     ("test_P01_T06*", "postgres_db.c", "ELSE 'on' END", "ELSE current_setting('synchronous_commit') END"),
     ("test_P03*", "postgres_store.c", "if (PQntuples(*ret_state) != 1)", "if (false)"),
-    ("test_records*", "postgres_create.c", "return broken ? ", "return false ? "),
+    ("test_records*", "postgres_create.c", "return broken\n", "return false\n"),
     ("test_records*", "postgres_create.c", "strcmp(found, digits) == 0", "true"),
     ("test_a_web3signer*", "postgres_create.c", "if (taken)", "if (false)"),
     ("store", "postgres_sign.c", "b->wave[i] += ", "b->wave[i] += false && "),

@@ -621,8 +621,8 @@ static void test_C07_out_of_memory_at_any_allocation(void **state)
     setup(&f);
     kit_register(f.store, 1, 2);
     uint64_t slot = 1;
-    for (uint64_t nth = 1, needed = 2; nth <= needed; nth++) {
-        const struct slash_claim claims[] = {kit_block(1, ++slot, 1),
+    for (uint64_t nth = 1, needed = 2; nth <= needed; nth++, slot++) {
+        const struct slash_claim claims[] = {kit_block(1, slot, 1),
                                              kit_attestation(2, slot, slot + 1, 1)};
         struct slash_verdict v[2];
         postgres_db_close(&postgres_history_of(f.store)->db); /* connecting allocates as well */

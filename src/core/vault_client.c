@@ -174,6 +174,8 @@ static void take_counts(struct vault_client *client, const struct door_message *
                   {SIGNING_IFMA, METRIC_ENGINE_IFMA}};
     struct b_counts counts;
     memcpy(&counts, message->items, sizeof counts);
+    vault_window_set_engine(&client->window, (enum signing_engine)counts.engine);
+    set_room(client);
     for (size_t i = 0; i < ARRAY_LEN(labels); i++) {
         metric_add(METRIC_VAULT_SIGNATURES, labels[i].label, 0,
                    counts.signatures[labels[i].engine]);
@@ -183,7 +185,6 @@ static void take_counts(struct vault_client *client, const struct door_message *
     metric_add(METRIC_VAULT_HASH_MISSES, 0, 0, counts.hash_misses);
     metric_add(METRIC_VAULT_FLAGGED, 0, 0, counts.flagged);
     metric_add(METRIC_VAULT_FAILED_CHECKS, 0, 0, counts.failed_checks);
-    vault_window_set_engine(&client->window, (enum signing_engine)counts.engine);
 }
 
 /* --- the sender's thread ----------------------------------------------------------------------------- */

@@ -5,15 +5,19 @@
 #include "base/macros.h"
 #include "base/num.h"
 
-/* From how many claims on an engine is within a fifth of its best rate. fixed_base: 35 us a key and some 400 us a batch (52 us
- * a key with 24, 42 with 48, 36 with 256); ifma: 32 us a key with 16, 20 with 96, 17 with 256. blst shares nothing but the
- * kept hash: 4, so that a message's own cost (some 15 us) does not matter.
+/* share     from how many claims on an engine is within a fifth of its best rate. fixed_base: 35 us a key and some 400 us a
+ *           batch (52 us a key with 24, 42 with 48, 36 with 256); ifma: 32 us a key with 16, 20 with 96, 17 with 256. blst
+ *           shares nothing but the kept hash: 4, so that a message's own cost (some 15 us) does not matter.
+ * most      claims of a message. Of blst's no more than a millisecond's: what has been signed is answered, and asked anew,
+ *           while the thread signs on.
+ * messages  out for each thread: blst has its next one at hand, since a small message is as good as a large one; the others'
+ *           next batch is better the more it has gathered.
  */
-static const uint32_t shares[B_ENGINES] = {
-    [SIGNING_BLST] = 4,
-    [SIGNING_AUTO] = 4,
-    [SIGNING_FIXED_BASE] = 48,
-    [SIGNING_IFMA] = 96,
+static const struct window_shape shapes[B_ENGINES] = {
+    [SIGNING_BLST] = {.share = 4, .most = WINDOW_BLST_CLAIMS, .messages = WINDOW_BLST_MESSAGES},
+    [SIGNING_AUTO] = {.share = 4, .most = WINDOW_BLST_CLAIMS, .messages = WINDOW_BLST_MESSAGES},
+    [SIGNING_FIXED_BASE] = {.share = 48, .most = B_SIGN_MAX, .messages = 1},
+    [SIGNING_IFMA] = {.share = 96, .most = B_SIGN_MAX, .messages = 1},
 };
 
 static void take_lock(struct vault_window *w)
@@ -37,7 +41,7 @@ void vault_window_init(struct vault_window *window, uint32_t threads)
     cc_assert(pthread_mutex_init(&window->lock, NULL) == 0);
     cc_assert(pthread_cond_init(&window->moved, NULL) == 0);
     window->threads = (uint32_t)u64_max(1, u64_min(threads, WINDOW_THREADS_MAX));
-    window->share = shares[SIGNING_BLST];
+    window->shape = shapes[SIGNING_BLST];
     window->claim_ns = WINDOW_CLAIM_NS;
 }
 
@@ -49,10 +53,10 @@ void vault_window_release(struct vault_window *window)
 
 void vault_window_set_engine(struct vault_window *window, enum signing_engine engine)
 {
-    if ((size_t)engine >= ARRAY_LEN(shares))
+    if ((size_t)engine >= ARRAY_LEN(shapes))
         return;
     take_lock(window);
-    window->share = shares[engine];
+    window->shape = shapes[engine];
     drop_lock(window);
 }
 
@@ -60,18 +64,20 @@ void vault_window_set_engine(struct vault_window *window, enum signing_engine en
 static size_t limit_of(const struct vault_window *w)
 {
     uint64_t in_time = WINDOW_BLOCK_WAIT_NS / u64_max(1, w->claim_ns);
-    return (size_t)u64_min(B_SIGN_MAX, u64_max(in_time, u64_max(w->share, WINDOW_CLAIMS_MIN)));
+    return (size_t)u64_min(w->shape.most,
+                           u64_max(in_time, u64_max(w->shape.share, WINDOW_CLAIMS_MIN)));
 }
 
-static size_t idle_threads(const struct vault_window *w)
+static size_t free_turns(const struct vault_window *w)
 {
-    return w->out < w->threads ? w->threads - w->out : 0;
+    uint32_t turns = w->threads * w->shape.messages;
+    return w->out < turns ? turns - w->out : 0;
 }
 
 size_t vault_window_room(struct vault_window *window)
 {
     take_lock(window);
-    size_t room = idle_threads(window) * limit_of(window);
+    size_t room = free_turns(window) * limit_of(window);
     drop_lock(window);
     return room;
 }
@@ -79,9 +85,9 @@ size_t vault_window_room(struct vault_window *window)
 size_t vault_window_piece(struct vault_window *window, size_t waiting, bool blocks)
 {
     take_lock(window);
-    const size_t share = blocks ? 1 : window->share;
+    const size_t share = blocks ? 1 : window->shape.share;
     const size_t limit = blocks ? WINDOW_CLAIMS_MIN : limit_of(window);
-    const uint64_t parts = u64_max(1, u64_min(waiting / share, idle_threads(window)));
+    const uint64_t parts = u64_max(1, u64_min(waiting / share, free_turns(window)));
     drop_lock(window);
     return (size_t)u64_min((waiting + parts - 1) / parts, limit);
 }

@@ -25,7 +25,7 @@
 enum {
     LIFE = 3,
     THREADS = 2,
-    WINDOW = 2 * (WINDOW_BLOCK_WAIT_NS / WINDOW_CLAIM_NS), /* before anything is measured */
+    WINDOW = 2 * WINDOW_BLST_MESSAGES * WINDOW_BLST_CLAIMS, /* of two threads */
     BATCH_MAX = 16,
     DEADLINE_MS = 2500
 };
@@ -628,13 +628,13 @@ static void test_claims_of_a_front_that_is_gone_are_dropped(void **state)
 static void test_claims_are_split_among_the_vaults_threads(void **state)
 {
     (void)state;
-    sign_directly(0, 100);
-    vault_read(100);
-    assert_int_equal(message_count, THREADS);
-    assert_int_equal(message_sizes[0], 50);
+    sign_directly(0, 16);
+    vault_read(16);
+    assert_int_equal(message_count, THREADS * WINDOW_BLST_MESSAGES);
+    assert_int_equal(message_sizes[0], 4);
     vault_sign_all(0);
-    front_read(100);
-    for (size_t i = 0; i < 100; i++)
+    front_read(16);
+    for (size_t i = 0; i < 16; i++)
         assert_true(is_signed(&answers[i]));
 }
 

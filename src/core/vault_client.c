@@ -63,7 +63,7 @@ answer_with(struct vault_client *client, struct pending_list *list, enum error_c
     front_link_answer(client->link, list);
 }
 
-/* Others than blocks wait here until a thread of the vault has nothing to do. Under a lock: of two threads that set the
+/* Others than blocks wait here until the window has room for them. Under a lock: of two threads that set the
  * room, the one that has seen the window last must come last.
  */
 static void set_room(struct vault_client *client)

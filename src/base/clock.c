@@ -21,7 +21,12 @@ uint64_t clock_mono_ms(void)
     return clock_mono_ns() / 1000000u;
 }
 
+uint64_t clock_wall_ns(void)
+{
+    return read_ns(CLOCK_REALTIME);
+}
+
 uint64_t clock_wall_ms(void)
 {
-    return read_ns(CLOCK_REALTIME) / 1000000u;
+    return clock_wall_ns() / 1000000u;
 }

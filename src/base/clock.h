@@ -11,6 +11,8 @@
 
 uint64_t clock_mono_ns(void);
 uint64_t clock_mono_ms(void);
+/* Nanoseconds since 1970-01-01T00:00:00Z. */
+uint64_t clock_wall_ns(void);
 /* Milliseconds since 1970-01-01T00:00:00Z. */
 uint64_t clock_wall_ms(void);
 

@@ -83,13 +83,28 @@ static const struct alias {
 #undef W
 };
 
-static const char *const status_names[] = {"200", "202", "400", "401", "403",  "404", "405",
-                                           "406", "408", "409", "412", "413",  "415", "431",
-                                           "500", "501", "503", "505", "other"};
-static const char *const state_names[] = {"uninitialized", "sealed", "unsealed"};
-static const char *const source_names[] = {"filesystem"};
+static const char *const status_names[] = {"200", "201", "202", "400", "401", "403",  "404",
+                                           "405", "406", "408", "409", "412", "413",  "415",
+                                           "431", "500", "501", "503", "505", "other"};
+static const char *const state_names[] = {
+    "not_configured", "uninitialized", "awaiting_registration", "sealed",
+    "kms_unsealed",   "unsealed",      "awaiting_rotation"};
+static const char *const source_names[] = {"filesystem", "sqlite", "postgres", "dynamodb",
+                                           "memory"};
 static const char *const engine_names[] = {"blst", "fixed_base", "ifma"};
-static const char *const room_names[] = {"front", "core", "vault", "loader"};
+static const char *const reason_names[] = {"no_token",        "bad_header",     "unknown_token",
+                                           "expired",         "elsewhere",      "other_certificate",
+                                           "policy_rule",     "policy_default", "policy_missing",
+                                           "open_operations", "wrong_network"};
+static const char *const result_names[] = {"exported", "dropped", "failed"};
+static const char *const room_names[] = {"front", "core", "vault", "loader", "forwarder"};
+
+static const char *const rotation_names[] = {"kms", "quorum", "mode", "master"};
+static const char *const service_names[] = {"dynamodb", "kms", "other"};
+static const char *const outcome_names[] = {"ok",     "refused", "throttled",   "unreachable",
+                                            "denied", "clock",   "credentials", "other"};
+static const char *const fault_names[] = {"away", "conflict", "refused"};
+static const char *const version_names[] = {CC_VERSION};
 
 static const char *const no_names[] = {""};
 
@@ -101,7 +116,7 @@ static struct set {
     uint32_t values;
     uint32_t named;
     const char *const *names;
-    uint8_t canonical[32]; /* values that have the same name are one series: that of the first */
+    uint8_t canonical[64]; /* values that have the same name are one series: that of the first */
 } sets[METRIC_SET_END] = {
 #define L(id, label, values, names)                                                                \
     {label, values, ARRAY_LEN(names), names, {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,               \
@@ -260,6 +275,25 @@ static uint64_t series_count(const struct row *r, const cell *c)
 uint64_t metric_get(enum metric id, uint32_t a, uint32_t b)
 {
     return series_count(&rows[id], cells_of(id, a, b));
+}
+
+void metric_histogram(enum metric id, struct metric_histogram *ret_histogram)
+{
+    const struct row *r = &rows[id];
+    const uint32_t series = sets[r->info.a].values * sets[r->info.b].values;
+    cc_assert(is_histogram(r->info.type));
+    _Static_assert(ARRAY_LEN(duration_texts) <= METRIC_BUCKETS_MAX &&
+                       ARRAY_LEN(size_texts) <= METRIC_BUCKETS_MAX,
+                   "a histogram fits");
+    *ret_histogram = (struct metric_histogram){
+        .count = r->width - 1,
+        .bounds = r->info.type == METRIC_DURATION ? duration_bounds : size_bounds};
+    for (uint32_t i = 0; i < series; i++) {
+        const cell *c = (const cell *)attached + r->offset + (size_t)i * r->width;
+        for (uint32_t b = 0; b + 1 < r->width; b++)
+            ret_histogram->buckets[b] += cell_load(&c[b]);
+        ret_histogram->sum += cell_load(&c[r->width - 1]);
+    }
 }
 
 /* --- text -------------------------------------------------------------------------------------------------------- */
@@ -454,13 +488,10 @@ static const char document_head[] =
     "`GET /metrics` on `metrics.listen_address`:`metrics.listen_port` (127.0.0.1:3000), Prometheus text format, always plain\n"
     "HTTP. Labels come from closed sets: none names a key, a client or a path. Series with two labels, and histograms with a\n"
     "label, appear with their first event; all others are there from the start. Counters of the front begin at 0 when the\n"
-    "front is started again, those of core and supervisor when the program is. `containment_chamber_*` and\n"
-    "`containment_canary_*` count what a later release brings, and stay 0 until then.\n\n"
-    "Worth an alert: `containment_healthy == 0`; `containment_signer_state{state=\"unsealed\"} == 0`;\n"
-    "`increase(containment_slashing_rejections_total[5m]) > 0`; `increase(containment_history_errors_total[5m]) > 0`;\n"
-    "`increase(containment_room_starts_total[5m]) > 0`; `increase(containment_signing_shed_total[5m]) > 0`;\n"
-    "`containment_keys_active` below what you expect; the 99th percentile of `containment_signing_duration_seconds` above half\n"
-    "a second.\n\n";
+    "front is started again, those of core and supervisor when the program is. `containment_chamber_unseal_total` counts no\n"
+    "opening in mode `local`.\n\n"
+    "What is worth an alert, as tested rules for Prometheus, and a dashboard: [alerts.md](alerts.md). No rule has\n"
+    "`increase(containment_slashing_rejections_total[5m]) > 0`: look at it where one validator client alone uses the keys.\n\n";
 
 static const char *owner_name(const struct metric_info *info)
 {
@@ -487,5 +518,6 @@ CC_ERR metric_document(struct buf *out)
                                                        : "summary",
                           rows[aliases[i].of].info.name));
     return buf_append_str(
-        out, "\nWeb3Signer's `jvm_*`, `process_*` and `http_vertx_*` have no counterpart.\n");
+        out,
+        "\nWeb3Signer's `signing_private_key_retrieval_time`, `jvm_*`, `process_*` and `http_vertx_*` have no counterpart.\n");
 }

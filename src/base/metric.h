@@ -42,23 +42,79 @@ enum metric_type {
 
 /* Values of the sets whose names stand here. */
 enum metric_state {
+    METRIC_STATE_NOT_CONFIGURED,
     METRIC_STATE_UNINITIALIZED,
+    METRIC_STATE_AWAITING_REGISTRATION,
     METRIC_STATE_SEALED,
-    METRIC_STATE_UNSEALED
+    METRIC_STATE_KMS_UNSEALED,
+    METRIC_STATE_UNSEALED,
+    METRIC_STATE_AWAITING_ROTATION
 };
 enum metric_source {
-    METRIC_SOURCE_FILESYSTEM
+    METRIC_SOURCE_FILESYSTEM,
+    METRIC_SOURCE_SQLITE,
+    METRIC_SOURCE_POSTGRES,
+    METRIC_SOURCE_DYNAMODB,
+    METRIC_SOURCE_MEMORY
 };
 enum metric_room {
     METRIC_ROOM_FRONT,
     METRIC_ROOM_CORE,
     METRIC_ROOM_VAULT,
-    METRIC_ROOM_LOADER
+    METRIC_ROOM_LOADER,
+    METRIC_ROOM_FORWARDER
 };
 enum metric_engine {
     METRIC_ENGINE_BLST,
     METRIC_ENGINE_FIXED_BASE,
     METRIC_ENGINE_IFMA
+};
+
+enum metric_reason {
+    METRIC_REASON_NO_TOKEN, /* this and the next ones in the order of enum auth_failure (core/auth_failures.h) */
+    METRIC_REASON_BAD_HEADER,
+    METRIC_REASON_UNKNOWN_TOKEN,
+    METRIC_REASON_EXPIRED,
+    METRIC_REASON_ELSEWHERE,
+    METRIC_REASON_OTHER_CERTIFICATE,
+    METRIC_REASON_POLICY_RULE,
+    METRIC_REASON_POLICY_DEFAULT,
+    METRIC_REASON_POLICY_MISSING,
+    METRIC_REASON_OPEN_OPERATIONS,
+    METRIC_REASON_WRONG_NETWORK
+};
+
+enum metric_rotation {
+    METRIC_ROTATION_KMS,
+    METRIC_ROTATION_QUORUM,
+    METRIC_ROTATION_MODE,
+    METRIC_ROTATION_MASTER
+};
+enum metric_service {
+    METRIC_SERVICE_DYNAMODB,
+    METRIC_SERVICE_KMS,
+    METRIC_SERVICE_OTHER
+};
+enum metric_outcome {
+    METRIC_OUTCOME_OK,
+    METRIC_OUTCOME_REFUSED,
+    METRIC_OUTCOME_THROTTLED,
+    METRIC_OUTCOME_UNREACHABLE,
+    METRIC_OUTCOME_DENIED,
+    METRIC_OUTCOME_CLOCK,
+    METRIC_OUTCOME_CREDENTIALS,
+    METRIC_OUTCOME_OTHER
+};
+enum metric_fault {
+    METRIC_FAULT_AWAY,
+    METRIC_FAULT_CONFLICT,
+    METRIC_FAULT_REFUSED
+};
+
+enum metric_result {
+    METRIC_RESULT_EXPORTED,
+    METRIC_RESULT_DROPPED,
+    METRIC_RESULT_FAILED
 };
 
 struct metric_cells;
@@ -96,6 +152,18 @@ void metric_observe(enum metric id, uint32_t a, uint64_t value);
 void metric_choose(enum metric id, uint32_t a);
 /* What this process has written; for a histogram the number of observations. */
 uint64_t metric_get(enum metric id, uint32_t a, uint32_t b);
+
+enum {
+    METRIC_BUCKETS_MAX = 16
+};
+/* A histogram's observations of this process, all its series together; not cumulative. */
+struct metric_histogram {
+    uint32_t count;
+    const uint64_t *bounds; /* upper ones, of all buckets but the last */
+    uint64_t buckets[METRIC_BUCKETS_MAX];
+    uint64_t sum;
+};
+void metric_histogram(enum metric id, struct metric_histogram *ret_histogram);
 
 /* Appends every metric: those of the front from this process's own block, the others from `shared` (NULL: also from
  * the own block). Series of two labels and histograms appear with their first event, all others at once.

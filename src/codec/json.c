@@ -396,6 +396,14 @@ CC_ERR jval_decimal(struct jval value, struct span *ret_digits)
     return CC_OK;
 }
 
+CC_ERR jval_number_text(struct jval value, struct span *ret_text)
+{
+    if (jval_type(value) != JVAL_NUMBER)
+        return CC_FAIL(FIELD_TYPE, "expected a number");
+    *ret_text = token_span(value.doc, value.token);
+    return CC_OK;
+}
+
 CC_ERR jval_u64(struct jval value, uint64_t *ret_number)
 {
     enum jval_type type = jval_type(value);

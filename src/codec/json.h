@@ -96,6 +96,8 @@ CC_ERR jval_text(struct jval value, struct span *ret_text);
 CC_ERR jval_u64(struct jval value, uint64_t *ret_number);
 /* The digits of the same, whatever their size (uint256). */
 CC_ERR jval_decimal(struct jval value, struct span *ret_digits);
+/* The text of a number, as it was written; FIELD_TYPE for anything else. */
+CC_ERR jval_number_text(struct jval value, struct span *ret_text);
 CC_ERR jval_bool(struct jval value, bool *ret_bool);
 
 #endif

@@ -68,7 +68,7 @@ static cc_err skip_space(struct json_stream *s, int *ret_byte)
 static cc_err put(struct json_stream *s, int byte)
 {
     if (s->text_len == sizeof s->text_bytes)
-        return CC_FAIL(LIMIT, "a string or number is too long");
+        return CC_FAIL(JSON_TOO_LARGE, "a string or number is too long");
     s->text_bytes[s->text_len++] = (uint8_t)byte;
     return CC_OK;
 }

@@ -7,7 +7,7 @@
  *           about duplicates watches for them.
  * THREADS   One thread per stream.
  * OWNERSHIP Borrows the read function's context; text belongs to the stream until the next call.
- * ERRORS    JSON_SYNTAX, JSON_UTF8, JSON_TOO_DEEP, LIMIT (a long string or number), what `read` returns. After
+ * ERRORS    JSON_SYNTAX, JSON_UTF8, JSON_TOO_DEEP, JSON_TOO_LARGE (a long string or number), what `read` returns. After
  *           an error every further call returns it again.
  * SECRETS   Not for them.
  */

@@ -66,3 +66,17 @@ CC_SENSITIVE CC_ERR utf8_password(struct span text,
         return CC_FAIL(PASSWORD_TEXT, "longer than allowed");
     return encode(d.points, (size_t)count, ret_bytes, size, ret_len);
 }
+
+bool utf8_is(struct span text)
+{
+    utf8proc_int32_t point;
+    for (size_t at = 0; at < text.len;) {
+        /* Four bytes are enough for one character; a negative length would mean "up to the first zero". */
+        size_t left = text.len - at < 4 ? text.len - at : 4;
+        utf8proc_ssize_t n = utf8proc_iterate(text.data + at, (utf8proc_ssize_t)left, &point);
+        if (n <= 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}

@@ -1,6 +1,6 @@
-/* codec/utf8.h - passwords as EIP-2335 wants them.
+/* codec/utf8.h - passwords as EIP-2335 wants them, and what UTF-8 is.
  *
- * WHAT      Turns the text of a password into the bytes that the key derivation takes: NFKD, then without C0, C1 and
+ * WHAT      Says whether bytes are UTF-8. Turns the text of a password into the bytes that the key derivation takes: NFKD, then without C0, C1 and
  *           Delete control codes, then UTF-8 (EIP-2335, "Password requirements").
  * PROMISE   Output is bounded by the caller's buffer; nothing is cut short: what does not fit is refused.
  * THREADS   Any: pure.
@@ -21,5 +21,8 @@ enum {
 
 CC_ERR
 utf8_password(struct span text, uint8_t *ret_bytes, size_t size, size_t *ret_len);
+
+/* True when all of it is UTF-8 (RFC 3629: shortest forms, no surrogates). Not for secrets. */
+bool utf8_is(struct span text);
 
 #endif

@@ -30,8 +30,19 @@ CC_ERR aead_seal(const uint8_t key[static AEAD_KEY_SIZE],
                  struct span plain,
                  uint8_t *ret_sealed)
 {
+    uint8_t nonce[AEAD_NONCE_SIZE];
+    CC_TRY(random_bytes(nonce, sizeof nonce));
+    return aead_seal_at(key, nonce, aad, plain, ret_sealed);
+}
+
+CC_ERR aead_seal_at(const uint8_t key[static AEAD_KEY_SIZE],
+                    const uint8_t nonce[static AEAD_NONCE_SIZE],
+                    struct span aad,
+                    struct span plain,
+                    uint8_t *ret_sealed)
+{
     cc_assert(aad.len <= INT_MAX && plain.len <= INT_MAX);
-    CC_TRY(random_bytes(ret_sealed, AEAD_NONCE_SIZE));
+    memcpy(ret_sealed, nonce, AEAD_NONCE_SIZE);
     uint8_t *body = ret_sealed + AEAD_NONCE_SIZE;
     uint8_t *tag = body + plain.len;
     int n = 0;

@@ -28,6 +28,12 @@ CC_ERR aead_seal(const uint8_t key[static AEAD_KEY_SIZE],
                  struct span aad,
                  struct span plain,
                  uint8_t *ret_sealed);
+/* The same with a nonce that the caller has made, for a key that is used with no other one. */
+CC_ERR aead_seal_at(const uint8_t key[static AEAD_KEY_SIZE],
+                    const uint8_t nonce[static AEAD_NONCE_SIZE],
+                    struct span aad,
+                    struct span plain,
+                    uint8_t *ret_sealed);
 /* Writes sealed.len - AEAD_OVERHEAD bytes; zeros on an error. */
 CC_ERR aead_open(const uint8_t key[static AEAD_KEY_SIZE],
                  struct span aad,

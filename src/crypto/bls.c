@@ -1,6 +1,7 @@
 #include "crypto/bls.h"
 
 #include <blst.h>
+#include <blst_aux.h>
 #include <string.h>
 
 #include "secret/ct.h"
@@ -29,6 +30,24 @@ CC_SENSITIVE CC_ERR bls_secret_parse(const uint8_t big_endian[static BLS_SECRET_
         return CC_FAIL(KEY_INVALID, "the secret key is zero or not below the group order");
     }
     return CC_OK;
+}
+
+CC_SENSITIVE void bls_secret_bytes(const struct bls_secret *secret,
+                                   uint8_t ret_big_endian[static BLS_SECRET_SIZE])
+{
+    blst_bendian_from_scalar(ret_big_endian, scalar_of(secret));
+}
+
+CC_SENSITIVE void bls_derive_master(struct span seed, struct bls_secret *ret_master)
+{
+    blst_derive_master_eip2333((blst_scalar *)(void *)ret_master, seed.data, seed.len);
+}
+
+CC_SENSITIVE void
+bls_derive_child(const struct bls_secret *parent, uint32_t index, struct bls_secret *ret_child)
+{
+    CC_CLEANUP(bls_secret_wipep) struct bls_secret from = *parent;
+    blst_derive_child_eip2333((blst_scalar *)(void *)ret_child, scalar_of(&from), index);
 }
 
 CC_SENSITIVE void bls_secret_public(const struct bls_secret *secret,

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "base/span.h"
 
 #include "secret/wipe.h"
 
@@ -44,6 +45,16 @@ struct bls_hash {
 /* From the big-endian bytes that keystores hold; on an error *ret_secret is zero. */
 CC_ERR bls_secret_parse(const uint8_t big_endian[static BLS_SECRET_SIZE],
                         struct bls_secret *ret_secret);
+/* The same bytes again. */
+void bls_secret_bytes(const struct bls_secret *secret,
+                      uint8_t ret_big_endian[static BLS_SECRET_SIZE]);
+/* A node of a tree of keys, for crypto/eip2333.h alone: from a seed of at least 32 bytes, and from the node above. The two of a child may
+ * be one.
+ */
+void bls_derive_master(struct span seed, struct bls_secret *ret_master);
+void bls_derive_child(const struct bls_secret *parent,
+                      uint32_t index,
+                      struct bls_secret *ret_child);
 void bls_secret_public(const struct bls_secret *secret, uint8_t ret_public[static BLS_PUBLIC_SIZE]);
 
 void bls_hash(const uint8_t root[static BLS_ROOT_SIZE], struct bls_hash *ret_hash);

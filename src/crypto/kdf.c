@@ -38,19 +38,35 @@ CC_ERR kdf_scrypt(struct span password,
     return CC_OK;
 }
 
-CC_ERR kdf_pbkdf2_sha256(
-    struct span password, struct span salt, uint32_t count, uint8_t *ret_key, size_t len)
+static cc_err pbkdf2(const EVP_MD *hash,
+                     struct span password,
+                     struct span salt,
+                     uint32_t count,
+                     uint8_t *ret_key,
+                     size_t len)
 {
     if (count == 0 || count > KDF_PBKDF2_MAX)
         return CC_FAIL(NUMBER_RANGE, "pbkdf2 count");
     if (password.len > INT_MAX || salt.len > INT_MAX || len > INT_MAX)
         return CC_FAIL(NUMBER_RANGE, "pbkdf2 lengths");
     if (PKCS5_PBKDF2_HMAC((const char *)password.data, (int)password.len, salt.data, (int)salt.len,
-                          (int)count, EVP_sha256(), (int)len, ret_key) != 1) {
+                          (int)count, hash, (int)len, ret_key) != 1) {
         ERR_clear_error();
         return CC_FAIL(CRYPTO, "pbkdf2");
     }
     return CC_OK;
+}
+
+CC_ERR kdf_pbkdf2_sha256(
+    struct span password, struct span salt, uint32_t count, uint8_t *ret_key, size_t len)
+{
+    return pbkdf2(EVP_sha256(), password, salt, count, ret_key, len);
+}
+
+CC_ERR kdf_pbkdf2_sha512(
+    struct span password, struct span salt, uint32_t count, uint8_t *ret_key, size_t len)
+{
+    return pbkdf2(EVP_sha512(), password, salt, count, ret_key, len);
 }
 
 CC_SENSITIVE void

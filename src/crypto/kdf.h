@@ -1,6 +1,6 @@
 /* crypto/kdf.h - deriving keys from passwords (scrypt RFC 7914, PBKDF2 RFC 8018) and from keys (HKDF RFC 5869).
  *
- * WHAT      scrypt by libscrypt, PBKDF2-HMAC-SHA256 by OpenSSL, HKDF-SHA256 over crypto/mac.h.
+ * WHAT      scrypt by libscrypt, PBKDF2-HMAC-SHA256 and -SHA512 by OpenSSL, HKDF-SHA256 over crypto/mac.h.
  * PROMISE   Parameters from a file can't make it use more than KDF_SCRYPT_MEMORY_MAX bytes, or run for minutes.
  * THREADS   Any. scrypt and PBKDF2 run for up to seconds: never on a thread that signs.
  * OWNERSHIP Borrows.
@@ -35,6 +35,8 @@ CC_ERR kdf_scrypt(struct span password,
                   uint8_t *ret_key,
                   size_t len);
 CC_ERR kdf_pbkdf2_sha256(
+    struct span password, struct span salt, uint32_t count, uint8_t *ret_key, size_t len);
+CC_ERR kdf_pbkdf2_sha512(
     struct span password, struct span salt, uint32_t count, uint8_t *ret_key, size_t len);
 /* `len` is at most KDF_HKDF_MAX. */
 void kdf_hkdf_sha256(

@@ -247,17 +247,35 @@ static CC_ERR read_epoch(const struct eth_network *network,
     return CC_OK;
 }
 
+/* Who gets the fees of a block, for policies; read from what the root is made of. */
+static CC_ERR read_fees(struct jval object, const char *gas_limit, struct sign_request *request)
+{
+    CC_TRY(field_bytes(object, "fee_recipient", request->claim.fees.fee_recipient.bytes, 20));
+    return field_u64(object, gas_limit, &request->claim.fees.gas_limit);
+}
+
+static CC_ERR read_registration(struct jval object, struct sign_request *request)
+{
+    CC_TRY(read_fees(object, "gas_limit", request));
+    CC_TRY(field_u64(object, "timestamp", &request->claim.fees.timestamp));
+    return field_bytes(object, "pubkey", request->claim.fees.pubkey.bytes, 48);
+}
+
 /* What the core or a policy wants to know beside the root. */
 static CC_ERR read_extras(struct jval object, struct sign_request *request)
 {
     if (request->kind == KIND_DEPOSIT)
         return field_bytes(object, "genesis_fork_version", request->claim.deposit_version.bytes, 4);
-    if (request->kind == KIND_VALIDATOR_REGISTRATION) {
-        CC_TRY(field_bytes(object, "fee_recipient", request->claim.registration.fee_recipient.bytes,
-                           20));
-        return field_u64(object, "gas_limit", &request->claim.registration.gas_limit);
-    }
-    return CC_OK;
+    if (request->kind == KIND_VALIDATOR_REGISTRATION)
+        return read_registration(object, request);
+    if (request->kind == KIND_PROPOSER_PREFERENCES)
+        return read_fees(object, "target_gas_limit", request);
+    if (request->kind == KIND_EXECUTION_PAYLOAD_BID)
+        return read_fees(object, "gas_limit", request);
+    if (request->kind != KIND_EXECUTION_PAYLOAD_ENVELOPE)
+        return CC_OK;
+    CC_TRY(field_object(object, "payload", &object));
+    return read_fees(object, "gas_limit", request);
 }
 
 static CC_ERR

@@ -28,10 +28,15 @@ struct sign_request {
         struct eth_attestation_data attestation; /* SLASHABLE_ATTESTATION */
         struct eth_block_header block;           /* SLASHABLE_BLOCK */
         struct eth_version deposit_version;      /* DEPOSIT: genesis_fork_version of the request */
+        /* VALIDATOR_REGISTRATION, PROPOSER_PREFERENCES, EXECUTION_PAYLOAD_BID, EXECUTION_PAYLOAD_ENVELOPE: for policies */
         struct {
             struct eth_address fee_recipient;
+            uint32_t reserved;
             uint64_t gas_limit;
-        } registration; /* VALIDATOR_REGISTRATION, for policies */
+            uint64_t
+                timestamp; /* these two: VALIDATOR_REGISTRATION, so that its root can be made again */
+            struct eth_pubkey pubkey;
+        } fees;
     } claim;
     struct eth_root client_root; /* signingRoot of the request */
 };

@@ -33,6 +33,21 @@ struct eth_root block_header_root(const struct eth_block_header *header)
     return five_fields_root(fields);
 }
 
+struct eth_root registration_root(const struct sign_request *request)
+{
+    const uint8_t *pubkey = request->claim.fees.pubkey.bytes;
+    struct eth_root key = ssz_chunk(span_of(pubkey, 32));
+    struct eth_root rest = ssz_chunk(span_of(pubkey + 32, 16));
+    struct eth_root fee_recipient =
+        ssz_chunk(span_of(request->claim.fees.fee_recipient.bytes, sizeof(struct eth_address)));
+    struct eth_root gas_limit = ssz_u64(request->claim.fees.gas_limit);
+    struct eth_root timestamp = ssz_u64(request->claim.fees.timestamp);
+    key = ssz_pair(&key, &rest);
+    struct eth_root left = ssz_pair(&fee_recipient, &gas_limit);
+    struct eth_root right = ssz_pair(&timestamp, &key);
+    return ssz_pair(&left, &right);
+}
+
 void domain_compute(const uint8_t type[static 4],
                     const struct eth_version *version,
                     const struct eth_root *genesis_validators_root,

@@ -21,6 +21,9 @@ void domain_compute(const uint8_t type[static 4],
 struct eth_root attestation_data_root(const struct eth_attestation_data *data);
 struct eth_root block_header_root(const struct eth_block_header *header);
 
+/* Of a VALIDATOR_REGISTRATION, from request->claim.fees. */
+struct eth_root registration_root(const struct sign_request *request);
+
 /* hash_tree_root(SigningData(object_root, domain)). */
 struct signing_root signing_root_of(const struct eth_root *object_root,
                                     const struct eth_domain *domain);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -55,10 +56,21 @@ enum {
     MAP_NO_SECRET
 };
 
+/* Some memory of this process is not memfd_secret. It stays so: what lay there may have been seen. */
+static atomic_bool fell_back;
+
 static size_t page_round(size_t len)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     return (len + page - 1) / page * page;
+}
+
+bool secret_kernel_has(void)
+{
+    int fd = (int)syscall(SYS_memfd_secret, O_CLOEXEC);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
 }
 
 /* Maps over `at` with memfd_secret. Its pages are locked and undumpable by nature; a child must not share them. */
@@ -95,6 +107,8 @@ static int map_between_guards(size_t len, bool want_kernel_secret, uint8_t **ret
         want_kernel_secret ? map_kernel_secret(all + page, len) : map_anonymous(all + page, len);
     if (result != MAP_OK)
         (void)munmap(all, len + 2 * page);
+    else if (!want_kernel_secret)
+        atomic_store(&fell_back, true);
     *ret_at = all + page;
     return result;
 }
@@ -183,6 +197,11 @@ size_t arena_capacity(const struct arena *arena)
 bool arena_is_kernel_secret(const struct arena *arena)
 {
     return arena->kernel_secret;
+}
+
+bool secret_is_kernel_secret(void)
+{
+    return !atomic_load(&fell_back);
 }
 
 /* An overrun is a programming error with keys at stake: nothing may go on after it. */

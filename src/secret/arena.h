@@ -31,6 +31,10 @@ void arena_free(struct arena *arena);
 size_t arena_capacity(const struct arena *arena);
 /* True when the memory is memfd_secret. */
 bool arena_is_kernel_secret(const struct arena *arena);
+/* True while every arena and region that this process has taken is. */
+bool secret_is_kernel_secret(void);
+/* True where the kernel gives memfd_secret to this process. */
+bool secret_kernel_has(void);
 
 CC_ERR arena_take(struct arena *arena, struct secret **ret_slot);
 /* Wipes a slot and takes it back; NULL is fine. */

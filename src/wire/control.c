@@ -7,7 +7,8 @@
 
 const char *room_name(enum room room)
 {
-    static const char *const names[ROOM_END] = {"", "front", "core", "vault", "loader"};
+    static const char *const names[ROOM_END] = {"",      "front",  "core",
+                                                "vault", "loader", "forwarder"};
     return room > 0 && room < ROOM_END ? names[room] : "unknown";
 }
 

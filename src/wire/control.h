@@ -19,12 +19,13 @@ enum room {
     ROOM_CORE,
     ROOM_VAULT,
     ROOM_LOADER,
+    ROOM_FORWARDER, /* only with egress.routes */
     ROOM_END
 };
 
 const char *room_name(enum room room); /* "front" */
 
-/* Fixed descriptors of every room. 0 and 1 are /dev/null. */
+/* Fixed descriptors of every room. 0 and 1 are /dev/null; the core's 1 is the supervisor's own with audit.sink: stdout. */
 enum room_fd {
     ROOM_FD_LOG = 2,     /* pipe to the supervisor */
     ROOM_FD_CONFIG = 3,  /* its part of the configuration (config_decode); read once and closed */
@@ -39,28 +40,51 @@ enum control_type {
     CONTROL_DOOR_VAULT,     /* to core and vault: door B */
     CONTROL_DOOR_KEY,       /* to vault and loader: key door */
     CONTROL_DOOR_LOAD,      /* to core and loader: load door */
-    CONTROL_LISTENER,       /* to front: value says which, enum listener */
-    CONTROL_CHAMBER_KEY,    /* to vault: an open chamber.key */
-    CONTROL_START,          /* all that belongs to this life has been sent; value: enum room_mode */
-    CONTROL_RELOAD,         /* SIGHUP: keys */
-    CONTROL_DRAIN,          /* SIGTERM: unready at once; value: seconds until the end */
-    CONTROL_LOG_LEVEL,      /* value: enum log_level */
+    CONTROL_DOOR_DOCUMENTS, /* to core and vault, in an enclave: wire/door_documents.h */
+    CONTROL_LISTENER, /* to front: value says which, enum listener and LISTENER_HELD; to forwarder: the row of egress.routes */
+    CONTROL_CHAMBER_KEY, /* to vault: an open chamber.key */
+    CONTROL_ORDER, /* to core, ROOM_MODE_ORDER: a file with the order (core/order.h); _INIT: one that takes the history's id; _JOIN in an enclave: enum join_answer, a byte */
+    CONTROL_START, /* all that belongs to this life has been sent; value: enum room_mode */
+    CONTROL_RELOAD,     /* SIGHUP: keys */
+    CONTROL_DRAIN,      /* SIGTERM: unready at once; value: seconds until the end */
+    CONTROL_LOG_LEVEL,  /* value: enum log_level */
+    CONTROL_AWS_INPUTS, /* to core, before CONTROL_START, with a descriptor: aws/inputs_line.h */
+    CONTROL_NSM,        /* to vault, before CONTROL_START, with a descriptor: attest/nsm.h */
+    CONTROL_TLS,        /* to front, with a descriptor: wire/tls_files.h; value: its generation */
     /* a room to the supervisor */
     CONTROL_READY = 32,   /* it serves */
     CONTROL_FAILED,       /* it can't, and ends; value: enum error_code */
     CONTROL_WANT_LOADER,  /* core: start a loader */
     CONTROL_PEER_STALLED, /* value: enum room of a peer that does not read: kill it */
     CONTROL_DRAINED,      /* front: the last answer is out */
+    CONTROL_TLS_TAKEN,    /* front: it serves TLS with the files of this generation (value) */
+    CONTROL_SEALED, /* core: the chamber is latched and the vault wiped: start all rooms anew */
 };
 
 enum listener {
     LISTENER_API = 1,
     LISTENER_UNIX,
-    LISTENER_METRICS
+    LISTENER_METRICS,
+    LISTENER_ADMIN, /* a Unix socket that only its owner may open */
+    LISTENER_TLS,
+    LISTENER_END
 };
+
+enum {
+    LISTENER_HELD =
+        0x100 /* added to an enum listener: whoever keeps it open lets connections wait in it */
+};
+
 enum room_mode {
     ROOM_MODE_SERVE = 1,
-    ROOM_MODE_INIT
+    ROOM_MODE_INIT,
+    ROOM_MODE_JOIN, /* init --join: the core looks at a chamber that another replica has made, and ends */
+    ROOM_MODE_ORDER /* the core carries out what CONTROL_ORDER brings, and ends; for the vault it is as serving */
+};
+
+enum join_answer {
+    JOIN_DONE = 1,
+    JOIN_FOUND_NOTHING /* the state store is empty */
 };
 
 struct control {

@@ -8,7 +8,8 @@
  * THREADS   door_send() of whole packets may be called from any thread; door_receive() needs its own message.
  * OWNERSHIP struct door_message owns its buffer; items point into it until the next receive.
  * ERRORS    DOOR_CLOSED (peer gone or stalled), PROTOCOL (malformed: close the door), IO.
- * SECRETS   Key door messages hold passwords and raw keys: door_message_wipe() after use.
+ * SECRETS   Key door messages hold passwords and raw keys, B_SUBKEY_IS a MAC key, B_SHARE and B_SET_UNWRAP a
+ *           share of a wrapping key, D_TEXT a password or credentials: door_message_wipe() after use.
  */
 #ifndef WIRE_DOOR_H
 #define WIRE_DOOR_H

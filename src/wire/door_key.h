@@ -11,6 +11,7 @@
 
 #include "wire/door.h"
 #include "wire/door_b.h"
+#include "wire/keystore.h"
 
 enum door_key_type {
     /* loader to vault */
@@ -22,6 +23,8 @@ enum door_key_type {
     /* loader to core */
     L_KEYS = 0x71, /* struct l_key */
     L_DONE = 0x72, /* struct l_done: the last message */
+    /* core to loader */
+    L_BEGIN = 0x79, /* struct l_begin: the first and only one */
 };
 
 struct k_have {
@@ -35,35 +38,6 @@ struct k_raw {
     uint32_t reserved;
     struct eth_pubkey pubkey; /* expected */
     uint8_t secret[32];       /* big-endian scalar */
-};
-
-enum k_kdf {
-    K_KDF_SCRYPT = 1,
-    K_KDF_PBKDF2_SHA256 = 2
-};
-enum {
-    K_PASSWORD_MAX = 2048,
-    K_SALT_MAX = 256
-};
-
-/* EIP-2335 crypto section, parsed: dklen 32, checksum sha256, cipher aes-128-ctr. */
-struct k_keystore {
-    uint64_t id;
-    uint32_t has_pubkey;
-    uint32_t kdf;             /* enum k_kdf */
-    struct eth_pubkey pubkey; /* expected */
-    uint64_t n;               /* scrypt */
-    uint32_t r;
-    uint32_t p;
-    uint32_t c; /* pbkdf2 */
-    uint32_t salt_len;
-    uint32_t password_len; /* bytes after NFKD and removal of control characters */
-    uint32_t reserved;
-    uint8_t salt[K_SALT_MAX];
-    uint8_t iv[16];
-    uint8_t checksum[32];
-    uint8_t ciphertext[32];
-    uint8_t password[K_PASSWORD_MAX];
 };
 
 struct k_result {
@@ -94,6 +68,10 @@ struct l_key {
     char path[L_PATH_MAX]; /* of the file, its tail when longer; zero-terminated */
 };
 
+struct l_begin {
+    uint8_t history_id[32]; /* what a fence must name (keys/fence.h) */
+};
+
 struct l_done {
     uint64_t files;
     uint64_t loaded;
@@ -106,5 +84,6 @@ struct l_done {
 extern const struct door_type door_key_to_vault[];
 extern const struct door_type door_key_to_loader[];
 extern const struct door_type door_load_to_core[];
+extern const struct door_type door_load_to_loader[];
 
 #endif

@@ -1,6 +1,6 @@
 /* wire/room.h - what a room is given, and its entry points.
  *
- * WHAT      front, core, vault and loader are one binary, exec'd afresh: each is a function of this context.
+ * WHAT      front, core, vault, loader and forwarder are one binary, exec'd afresh: each is a function of this context.
  * PROMISE   An entry point first collects its descriptors from the control line until CONTROL_START, opens what
  *           it needs and starts its threads, calls lock() once, sends CONTROL_READY, and only then serves.
  * THREADS   The entry point runs on the main thread.

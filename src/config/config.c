@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "config/config_load.h"
+#include "config/config_policies.h"
 
 #define ENVIRONMENT_PREFIX "CONTAINMENT_"
 enum {
@@ -112,6 +112,31 @@ void config_fault_unknown(struct config_loading *loading,
         config_fault(loading, place, path, "unknown option");
 }
 
+void config_fault_section(struct config_loading *loading,
+                          struct config_place place,
+                          const char *path)
+{
+    const char *words = config_words(path);
+    config_fault(loading, place, path, "is a section, not a value%s%s",
+                 words ? ", or the word " : "", words ? words : "");
+}
+
+bool config_set_word(struct config_loading *loading,
+                     struct config_place place,
+                     const char *path,
+                     struct span word)
+{
+    const char *value = NULL;
+    const struct config_row *row = config_word(path, word, &value);
+    if (!row)
+        return false;
+    cc_err err = config_value_set(loading->config, row, span_str(value));
+    loading->faults->places[config_row_index(row)] = place;
+    if (err.code)
+        config_fault_value(loading, place, row, err);
+    return true;
+}
+
 /* --- single values from outside the file ----------------------------------------------------------------------- */
 
 /* "network_overrides.GLOAS_FORK_EPOCH" names one entry of a MAP row. */
@@ -128,16 +153,35 @@ static const struct config_row *find_map(const char *path, struct span *ret_key)
     return NULL;
 }
 
+/* What an enclave's image measures is its file: whoever starts it can't have it run as anything else. Nor can he have a signer outside believe
+ * that it is in one. `config` holds what the file says, until the first of these.
+ */
+static bool is_measured(const struct config *config, const char *path)
+{
+    return config->tee.platform == TEE_NITRO || strcmp(path, "tee") == 0 ||
+           strncmp(path, "tee.", 4) == 0;
+}
+
 static void set_by_path(struct config_loading *loading,
                         struct config_place place,
                         const char *path,
                         const char *value)
 {
+    if (is_measured(loading->config, path)) {
+        config_fault(loading, place, path,
+                     "an enclave takes its options from its file alone, which its image measures");
+        return;
+    }
     struct span key = {0};
     const struct config_row *row = config_row_find(path);
     const struct config_row *map = row ? NULL : find_map(path, &key);
     if (!row && !map) {
-        config_fault_unknown(loading, place, path);
+        if (config_set_word(loading, place, path, span_str(value)))
+            return;
+        if (config_words(path))
+            config_fault_section(loading, place, path);
+        else
+            config_fault_unknown(loading, place, path);
         return;
     }
     cc_err err = map ? config_map_put(loading->config, map, key, span_str(value))
@@ -197,13 +241,15 @@ CC_ERR config_load(const char *path,
     config_defaults(ret_config);
     if (path)
         config_load_file(&loading, path);
-    for (; environment && *environment; environment++)
-        load_variable(&loading, *environment);
+    for (char *const *variable = environment; variable && *variable; variable++)
+        load_variable(&loading, *variable);
     for (size_t i = 0; i < override_count; i++) {
         struct config_place place = {span_str(overrides[i].origin), 0};
         set_by_path(&loading, place, overrides[i].path, overrides[i].value);
     }
     config_check_rules(&loading);
+    config_resolve_secrets(&loading, environment);
+    config_policies_resolve(&loading, environment);
     return ret_faults->count ? CC_FAIL(CONFIG, "see the list of faults") : CC_OK;
 }
 

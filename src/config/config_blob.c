@@ -1,9 +1,10 @@
 #include "base/num.h"
 
-#include "config/config_table.h"
+#include "config/config_policies.h"
 
 /* A room's part as bytes, for the same binary on the other end of a descriptor:
- * magic, room, number of rows (4 bytes each, little-endian), then per row its index, its size and the field.
+ * magic, room, number of rows (4 bytes each, little-endian), then per row its index, its size and the field. The vault's ends with the digest
+ * of the core's options.
  */
 static const char magic[4] = {'C', 'C', 'F', '1'};
 enum {
@@ -33,6 +34,13 @@ static uint32_t visible_count(enum config_room room)
     return count;
 }
 
+static cc_err put_digest(const struct config *config, struct buf *out)
+{
+    uint8_t digest[sizeof config->core_digest];
+    CC_TRY(config_digest(config, digest));
+    return buf_append(out, digest, sizeof digest);
+}
+
 CC_ERR config_encode(const struct config *config, enum config_room room, struct buf *out)
 {
     CC_TRY(buf_append(out, magic, sizeof magic));
@@ -46,7 +54,7 @@ CC_ERR config_encode(const struct config *config, enum config_room room, struct 
         CC_TRY(put_u32(out, (uint32_t)row->size));
         CC_TRY(buf_append(out, (const uint8_t *)config + row->offset, row->size));
     }
-    return CC_OK;
+    return room == CONFIG_FOR_VAULT ? put_digest(config, out) : CC_OK;
 }
 
 /* Fields come as raw memory, so what code relies on is checked: texts end, lists are short, enums and bools exist. */
@@ -65,6 +73,9 @@ static bool is_sound(const struct config *config, const struct config_row *row)
         return true;
     case CONFIG_BOOL:
         return field[0] <= 1;
+    case CONFIG_RATIO:
+        memcpy(&number, field, sizeof number);
+        return number <= CONFIG_RATIO_ONE;
     case CONFIG_CHOICE: {
         uint32_t choices = 1;
         for (const char *at = row->choices; *at; at++)
@@ -76,6 +87,8 @@ static bool is_sound(const struct config *config, const struct config_row *row)
     case CONFIG_PATHS:
     case CONFIG_MAP:
         break;
+    case CONFIG_POLICIES:
+        return config_policies_sound((const void *)field);
     }
     size_t item = row->type == CONFIG_PATHS ? CONFIG_PATH_MAX : CONFIG_TEXT_MAX;
     if (config_list_count(config, row) > CONFIG_LIST_MAX)
@@ -105,6 +118,16 @@ decode_row(struct span *rest, enum config_room room, uint32_t *next, struct conf
     return is_sound(config, row) ? CC_OK : CC_FAIL(PROTOCOL, "config: value of a row");
 }
 
+static cc_err decode_digest(struct span *rest, struct config *config)
+{
+    if (rest->len < sizeof config->core_digest)
+        return CC_FAIL(PROTOCOL, "config: short digest");
+    memcpy(config->core_digest, rest->data, sizeof config->core_digest);
+    *rest =
+        span_of(rest->data + sizeof config->core_digest, rest->len - sizeof config->core_digest);
+    return CC_OK;
+}
+
 CC_ERR config_decode(struct span encoded, enum config_room room, struct config *ret_config)
 {
     if (encoded.len < HEAD_SIZE ||
@@ -119,5 +142,7 @@ CC_ERR config_decode(struct span encoded, enum config_room room, struct config *
     config_defaults(ret_config);
     for (uint32_t i = 0; i < count; i++)
         CC_TRY(decode_row(&rest, room, &next, ret_config));
+    if (room == CONFIG_FOR_VAULT)
+        CC_TRY(decode_digest(&rest, ret_config));
     return rest.len ? CC_FAIL(PROTOCOL, "config: trailing bytes") : CC_OK;
 }

@@ -6,7 +6,7 @@
 #include "base/io.h"
 
 #include "codec/yaml.h"
-#include "config/config_load.h"
+#include "config/config_policies.h"
 
 enum {
     FILE_MAX = 1 << 20,
@@ -55,12 +55,15 @@ take_value(struct walk *walk, const struct config_row *row, const struct yml_nod
 {
     if (yml_is_null(node))
         return CC_FAIL(CONFIG, "has no value");
+    if (row->type == CONFIG_POLICIES)
+        return config_policies_take(&walk->loading->config->auth.policies, node);
     if (config_row_is_list(row))
         return take_items(walk, row, node);
     if (node->kind != YML_SCALAR)
         return CC_FAIL(CONFIG, "is not a single value");
-    if (node->quoted && (row->type == CONFIG_BOOL || row->type == CONFIG_U16 ||
-                         row->type == CONFIG_U32 || row->type == CONFIG_U64))
+    if (node->quoted &&
+        (row->type == CONFIG_BOOL || row->type == CONFIG_U16 || row->type == CONFIG_U32 ||
+         row->type == CONFIG_U64 || row->type == CONFIG_RATIO))
         return CC_FAIL(CONFIG, "is text; write it without quotes");
     return config_value_set(walk->loading->config, row, node->text);
 }
@@ -71,6 +74,16 @@ static void take_row(struct walk *walk, const struct config_row *row, const stru
     walk->loading->faults->places[config_row_index(row)] = place_of(walk, node);
     if (err.code)
         config_fault_value(walk->loading, place_of(walk, node), row, err);
+}
+
+/* A section that is written as one value: nothing, or a word that it knows. */
+static void take_word(struct walk *walk, const struct yml_node *node, const char *path)
+{
+    if (node->kind == YML_SCALAR &&
+        config_set_word(walk->loading, place_of(walk, node), path, node->text))
+        return;
+    if (!yml_is_null(node))
+        config_fault_section(walk->loading, place_of(walk, node), path);
 }
 
 struct level {
@@ -103,8 +116,7 @@ static bool take_entry(struct walk *walk,
         return true;
     }
     if (node->kind != YML_MAPPING) {
-        if (!yml_is_null(node))
-            config_fault(walk->loading, place, path, "is a section, not a value");
+        take_word(walk, node, path);
         return true;
     }
     *ret_section = (struct level){.node = node};

@@ -31,9 +31,26 @@ void config_fault_unknown(struct config_loading *loading,
                           struct config_place place,
                           const char *path);
 
+/* Sets what a word in the place of the section `path` stands for; false when it is none. */
+bool config_set_word(struct config_loading *loading,
+                     struct config_place place,
+                     const char *path,
+                     struct span word);
+/* The fault of a section that was given a value. */
+void config_fault_section(struct config_loading *loading,
+                          struct config_place place,
+                          const char *path);
+
 /* `name` stands for the file in messages. */
 void config_load_text(struct config_loading *loading, const char *name, struct span text);
 void config_load_file(struct config_loading *loading, const char *path);
 void config_check_rules(struct config_loading *loading);
+/* env:NAME or file:PATH: where the value of a secret option is, instead of it. */
+bool config_is_reference(const char *text);
+/* Reads what such a reference names. */
+CC_ERR
+config_read_reference(const char *reference, char *const *environment, struct buf *ret_text);
+/* Puts the values in the place of references; after the rules, which look at what was written. */
+void config_resolve_secrets(struct config_loading *loading, char *const *environment);
 
 #endif

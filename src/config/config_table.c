@@ -13,7 +13,8 @@ enum {
     F_ = CONFIG_FOR_FRONT,
     C_ = CONFIG_FOR_CORE,
     V_ = CONFIG_FOR_VAULT,
-    L_ = CONFIG_FOR_LOADER
+    L_ = CONFIG_FOR_LOADER,
+    O_ = CONFIG_FOR_FORWARDER
 };
 
 /* The member named by a PATHS row is the count of a pair. */
@@ -48,9 +49,11 @@ _Static_assert(ARRAY_LEN(config_rows) <= CONFIG_ROWS_MAX, "room for a flag per r
 static const char *const later_paths[] = {
 #define LATER(path) path,
 #define IGNORED(path, why)
+#define WORD(path, word, row, value)
 #include "config/config_later.def"
 #undef LATER
 #undef IGNORED
+#undef WORD
 };
 
 static const struct {
@@ -59,9 +62,26 @@ static const struct {
 } ignored_paths[] = {
 #define LATER(path)
 #define IGNORED(path, why) {path, why},
+#define WORD(path, word, row, value)
 #include "config/config_later.def"
 #undef LATER
 #undef IGNORED
+#undef WORD
+};
+
+static const struct {
+    const char *path;
+    const char *word;
+    const char *row;
+    const char *value;
+} words[] = {
+#define LATER(path)
+#define IGNORED(path, why)
+#define WORD(path, word, row, value) {path, word, row, value},
+#include "config/config_later.def"
+#undef LATER
+#undef IGNORED
+#undef WORD
 };
 
 const struct config_row *config_row_find(const char *path)
@@ -109,6 +129,25 @@ const char *config_ignored(const char *path)
     return NULL;
 }
 
+const struct config_row *config_word(const char *path, struct span word, const char **ret_value)
+{
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (strcmp(path, words[i].path) != 0 || !span_is(word, words[i].word))
+            continue;
+        *ret_value = words[i].value;
+        return config_row_find(words[i].row);
+    }
+    return NULL;
+}
+
+const char *config_words(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(path, words[i].path) == 0)
+            return words[i].word;
+    return NULL;
+}
+
 /* How much of `name` spells `path` with dashes for dots and underscores; all of `path`, or nothing. */
 static size_t spelled(struct span name, const char *path)
 {
@@ -132,6 +171,9 @@ const char *config_path_of_flag(struct span name)
     for (size_t i = 0; i < config_row_count; i++)
         if (name.len && spelled(name, config_rows[i].path) == name.len)
             return config_rows[i].path;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (name.len && spelled(name, words[i].path) == name.len)
+            return words[i].path;
     for (size_t i = 0; i < ARRAY_LEN(flag_aliases); i++)
         if (span_is(name, flag_aliases[i][0]))
             return flag_aliases[i][1];
@@ -230,6 +272,8 @@ CC_ERR config_row_kind(const struct config_row *row, struct buf *out)
         return number_kind(row, out);
     case CONFIG_BOOL:
         return buf_append_str(out, "true or false");
+    case CONFIG_RATIO:
+        return buf_append_str(out, "number from 0 to 1, at most six decimals");
     case CONFIG_CHOICE:
         return choices_kind(row, out);
     case CONFIG_TEXTS:
@@ -238,6 +282,8 @@ CC_ERR config_row_kind(const struct config_row *row, struct buf *out)
         return buf_append_str(out, "list of paths");
     case CONFIG_MAP:
         return buf_append_str(out, "map of names to values");
+    case CONFIG_POLICIES:
+        return buf_append_str(out, "map of names to {token, allowed_scopes, denied_scopes}");
     }
     return CC_OK;
 }

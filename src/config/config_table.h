@@ -20,10 +20,17 @@ enum config_type {
     CONFIG_U32,
     CONFIG_U64,
     CONFIG_BOOL,
-    CONFIG_CHOICE, /* an enum whose values count from 0 */
-    CONFIG_TEXTS,  /* struct config_text_list */
-    CONFIG_PATHS,  /* a uint32_t count, then texts of CONFIG_PATH_MAX */
-    CONFIG_MAP     /* struct config_text_list of "KEY=value" */
+    CONFIG_RATIO,   /* uint32_t, in millionths: 0 to 1 with up to six decimals */
+    CONFIG_CHOICE,  /* an enum whose values count from 0 */
+    CONFIG_TEXTS,   /* struct config_text_list */
+    CONFIG_PATHS,   /* a uint32_t count, then texts of CONFIG_PATH_MAX */
+    CONFIG_MAP,     /* struct config_text_list of "KEY=value" */
+    CONFIG_POLICIES /* struct static_policies; only from a file */
+};
+
+enum {
+    CONFIG_RATIO_ONE = 1000000,
+    CONFIG_RATIO_DECIMALS = 6
 };
 
 struct config_row {
@@ -53,6 +60,10 @@ bool config_is_section(const char *path);
 bool config_is_later(const char *path);
 /* Why `path` has no effect; NULL when it is not one of those. */
 const char *config_ignored(const char *path);
+/* A word that stands for a section: the row that it sets, and *ret_value. NULL when there is none such. */
+const struct config_row *config_word(const char *path, struct span word, const char **ret_value);
+/* The words that may stand for the section `path`, for people; NULL: none. */
+const char *config_words(const char *path);
 /* The path that the flag `name` (without its dashes: "server-listen-port") sets: a row's, or one of another release, so
  * that it can be refused by name. NULL when there is none.
  */
@@ -76,6 +87,8 @@ CC_ERR config_map_put(struct config *config,
                       struct span value);
 uint32_t config_list_count(const struct config *config, const struct config_row *row);
 const char *config_list_item(const struct config *config, const struct config_row *row, uint32_t i);
+/* Appends a text in quotes, as YAML takes it. */
+CC_ERR config_quote(struct buf *out, const char *text);
 /* Appends a scalar row's value as text. */
 CC_ERR
 config_value_text(const struct config *config, const struct config_row *row, struct buf *out);

@@ -1,10 +1,12 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/num.h"
 
 #include "config/config_table.h"
+#include "config/kms_secret.h"
 
 static void *field(struct config *config, const struct config_row *row)
 {
@@ -86,6 +88,43 @@ static cc_err set_bool(struct config *config, const struct config_row *row, stru
         return CC_FAIL(CONFIG, "is neither true nor false");
     *(bool *)field(config, row) = yes;
     return CC_OK;
+}
+
+/* 0, 1, 0.01: digits and a point, and nothing that a floating-point number would round. */
+static cc_err set_ratio(struct config *config, const struct config_row *row, struct span text)
+{
+    const uint8_t *point = text.len ? memchr(text.data, '.', text.len) : NULL;
+    const size_t whole_len = point ? (size_t)(point - text.data) : text.len;
+    const struct span decimals =
+        point ? span_of(point + 1, text.len - whole_len - 1) : span_of("0", 1);
+    uint64_t whole = 0;
+    uint32_t millionths = 0;
+    if (decimals.len == 0 || decimals.len > CONFIG_RATIO_DECIMALS ||
+        u64_parse(span_of(text.data, whole_len), &whole).code)
+        return CC_FAIL(CONFIG, "is not a number from 0 to 1 with at most six decimals");
+    for (size_t i = 0; i < CONFIG_RATIO_DECIMALS; i++) {
+        const uint8_t digit = i < decimals.len ? decimals.data[i] : '0';
+        if (!isdigit(digit))
+            return CC_FAIL(CONFIG, "is not a number from 0 to 1 with at most six decimals");
+        millionths = millionths * 10 + (uint32_t)(digit - '0');
+    }
+    if (whole > 1 || (whole == 1 && millionths))
+        return CC_FAIL(CONFIG, "is out of range");
+    millionths += (uint32_t)whole * CONFIG_RATIO_ONE;
+    memcpy(field(config, row), &millionths, sizeof millionths);
+    return CC_OK;
+}
+
+static cc_err ratio_text(uint32_t millionths, struct buf *out)
+{
+    char decimals[CONFIG_RATIO_DECIMALS + 1];
+    const uint32_t part = millionths % CONFIG_RATIO_ONE;
+    (void)snprintf(decimals, sizeof decimals, "%06" PRIu32, part);
+    size_t len = CONFIG_RATIO_DECIMALS;
+    while (len && decimals[len - 1] == '0')
+        decimals[--len] = 0;
+    return buf_printf(out, "%" PRIu32 "%s%s", millionths / CONFIG_RATIO_ONE, len ? "." : "",
+                      decimals);
 }
 
 /* Finds the choice with number `index`; an empty span when there are fewer. */
@@ -208,12 +247,19 @@ CC_ERR config_value_set(struct config *config, const struct config_row *row, str
         return set_number(config, row, text);
     case CONFIG_BOOL:
         return set_bool(config, row, text);
+    case CONFIG_RATIO:
+        return set_ratio(config, row, text);
     case CONFIG_CHOICE:
         return set_choice(config, row, text);
     case CONFIG_TEXTS:
     case CONFIG_PATHS:
     case CONFIG_MAP:
         return set_list(config, row, text);
+    case CONFIG_POLICIES:
+        if (text.len)
+            return CC_FAIL(CONFIG, "is taken from a file alone");
+        config_list_clear(config, row);
+        return CC_OK;
     }
     return CC_FAIL(CONFIG, "has no type");
 }
@@ -259,6 +305,8 @@ CC_ERR config_value_text(const struct config *config, const struct config_row *r
     case CONFIG_U32:
     case CONFIG_U64:
         return buf_printf(out, "%" PRIu64, number_of(config, row));
+    case CONFIG_RATIO:
+        return ratio_text((uint32_t)number_of(config, row), out);
     case CONFIG_BOOL:
         return buf_append_str(out, *(const bool *)field_const(config, row) ? "true" : "false");
     case CONFIG_CHOICE: {
@@ -268,7 +316,28 @@ CC_ERR config_value_text(const struct config *config, const struct config_row *r
     case CONFIG_TEXTS:
     case CONFIG_PATHS:
     case CONFIG_MAP:
+    case CONFIG_POLICIES:
         cc_assert(false); /* a list has no single text */
     }
     return CC_OK;
+}
+
+bool config_has_root(const struct config *config)
+{
+    return config->tee.platform == TEE_NITRO && config->tee.root.kms_key_arns.count > 0;
+}
+
+bool config_uses_dynamodb(const struct config *config)
+{
+    return config->anti_slashing.backend == HISTORY_DYNAMODB ||
+           config->signer_state.backend == STATE_DYNAMODB ||
+           config->key_sources.dynamodb.table[0] != 0;
+}
+
+bool config_uses_aws(const struct config *config)
+{
+    struct config_kms_secret secrets[CONFIG_KMS_SECRETS];
+    return config->signer_state.kms || config->signer_state.auto_unseal ||
+           config_has_root(config) || config_uses_dynamodb(config) ||
+           config_kms_secrets(config, secrets) > 0;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/num.h"
+
 enum slash_rule
 slash_gate(bool enabled, const struct slash_high *high, const struct slash_claim *claim)
 {
@@ -29,9 +31,39 @@ uint64_t slash_keep_slots(uint64_t keep_epochs, uint64_t slots_per_epoch)
     return __builtin_mul_overflow(keep_epochs, slots_per_epoch, &slots) ? UINT64_MAX : slots;
 }
 
+struct slash_watermark slash_repair_watermark(uint64_t epoch, uint64_t slots_per_epoch)
+{
+    return (struct slash_watermark){
+        .has_slot = true,
+        .has_epochs = true,
+        .slot = u64_add_sat(slash_keep_slots(epoch, slots_per_epoch), slots_per_epoch - 1),
+        .source = epoch,
+        .target = epoch,
+    };
+}
+
 uint64_t slash_prune_line(uint64_t newest, uint64_t keep)
 {
     return newest > keep ? newest - keep : 0;
+}
+
+bool slash_watermark_raise(struct slash_watermark *low, const struct slash_watermark *floor)
+{
+    const struct slash_watermark was = *low;
+    if (floor->has_slot && (!low->has_slot || floor->slot > low->slot)) {
+        low->has_slot = true;
+        low->slot = floor->slot;
+    }
+    if (floor->has_epochs && !low->has_epochs) {
+        low->has_epochs = true;
+        low->source = floor->source;
+        low->target = floor->target;
+    } else if (floor->has_epochs) {
+        low->source = u64_max(low->source, floor->source);
+        low->target = u64_max(low->target, floor->target);
+    }
+    return was.has_slot != low->has_slot || was.has_epochs != low->has_epochs ||
+           was.slot != low->slot || was.source != low->source || was.target != low->target;
 }
 
 CC_ERR slash_identity_fix_genesis(struct slash_identity *identity, const struct eth_root *root)

@@ -20,8 +20,13 @@ struct slash_attestation slash_claim_attestation(const struct slash_claim *claim
 
 /* keep_epochs in slots, 2^64-1 where that would wrap. */
 uint64_t slash_keep_slots(uint64_t keep_epochs, uint64_t slots_per_epoch);
+/* What an operator raises all low watermarks to who says that nothing up to `epoch` may be signed any more. */
+struct slash_watermark slash_repair_watermark(uint64_t epoch, uint64_t slots_per_epoch);
 /* The oldest slot or epoch that pruning keeps. */
 uint64_t slash_prune_line(uint64_t newest, uint64_t keep);
+
+/* Moves each watermark up to that of `floor`, and sets those that are missing; true when any moved. */
+bool slash_watermark_raise(struct slash_watermark *low, const struct slash_watermark *floor);
 
 /* Fixes the root where none is fixed; IDENTITY when another one is. */
 CC_ERR slash_identity_fix_genesis(struct slash_identity *identity, const struct eth_root *root);

@@ -20,6 +20,8 @@ struct memory_key {
 struct memory_store {
     struct slash_store base;
     struct slash_high high;
+    bool has_ceiling;
+    uint64_t ceiling;
     struct memory_key *keys;
     size_t key_count;
 };
@@ -126,14 +128,21 @@ static cc_err memory_check_and_record(struct slash_store *store,
     return CC_OK;
 }
 
-static cc_err
-memory_register_keys(struct slash_store *store, const struct eth_pubkey *keys, size_t n)
+static cc_err memory_register_keys(struct slash_store *store,
+                                   const struct eth_pubkey *keys,
+                                   size_t n,
+                                   const struct slash_watermark *floor)
 {
     struct memory_store *m = memory_of(store);
     struct memory_key *key;
-    for (size_t i = 0; i < n; i++)
-        if (!find_key(m, &keys[i]))
-            CC_TRY(add_key(m, &keys[i], true, &key));
+    for (size_t i = 0; i < n; i++) {
+        if (find_key(m, &keys[i]))
+            continue;
+        CC_TRY(add_key(m, &keys[i], true, &key));
+        store->rows_made++;
+        if (floor)
+            key->low = *floor;
+    }
     return CC_OK;
 }
 
@@ -268,7 +277,10 @@ static cc_err memory_maintain(struct slash_store *store, bool *ret_more)
 static cc_err memory_status(struct slash_store *store, struct slash_status *ret_status)
 {
     struct memory_store *m = memory_of(store);
-    struct slash_status status = {.validators = m->key_count, .high = m->high};
+    struct slash_status status = {.validators = m->key_count,
+                                  .high = m->high,
+                                  .has_ceiling = m->has_ceiling,
+                                  .ceiling = m->ceiling};
     for (size_t i = 0; i < m->key_count; i++) {
         status.blocks += m->keys[i].block_count;
         status.attestations += m->keys[i].attestation_count;
@@ -285,6 +297,25 @@ static cc_err memory_fix_genesis(struct slash_store *store, const struct eth_roo
 static cc_err memory_set_high(struct slash_store *store, const struct slash_high *high)
 {
     memory_of(store)->high = *high;
+    return CC_OK;
+}
+
+static cc_err memory_set_ceiling(struct slash_store *store, uint64_t epoch)
+{
+    struct memory_store *m = memory_of(store);
+    m->ceiling = m->has_ceiling ? u64_max(m->ceiling, epoch) : epoch;
+    m->has_ceiling = true;
+    return CC_OK;
+}
+
+static cc_err memory_raise_all(struct slash_store *store,
+                               const struct slash_watermark *floor,
+                               uint64_t *ret_count)
+{
+    struct memory_store *m = memory_of(store);
+    for (size_t i = 0; i < m->key_count; i++)
+        (void)slash_watermark_raise(&m->keys[i].low, floor);
+    *ret_count = m->key_count;
     return CC_OK;
 }
 
@@ -311,6 +342,8 @@ static const struct slash_store_ops memory_ops = {
     .status = memory_status,
     .fix_genesis = memory_fix_genesis,
     .set_high = memory_set_high,
+    .set_ceiling = memory_set_ceiling,
+    .raise_all = memory_raise_all,
     .close = memory_close,
 };
 

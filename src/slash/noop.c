@@ -14,11 +14,15 @@ static cc_err noop_check_and_record(struct slash_store *store,
     return CC_OK;
 }
 
-static cc_err noop_register_keys(struct slash_store *store, const struct eth_pubkey *keys, size_t n)
+static cc_err noop_register_keys(struct slash_store *store,
+                                 const struct eth_pubkey *keys,
+                                 size_t n,
+                                 const struct slash_watermark *floor)
 {
     (void)store;
     (void)keys;
     (void)n;
+    (void)floor;
     return CC_OK;
 }
 
@@ -92,6 +96,22 @@ static cc_err noop_set_high(struct slash_store *store, const struct slash_high *
     return CC_FAIL(STORE, "the noop history keeps nothing");
 }
 
+static cc_err noop_set_ceiling(struct slash_store *store, uint64_t epoch)
+{
+    (void)store;
+    (void)epoch;
+    return CC_OK;
+}
+
+static cc_err
+noop_raise_all(struct slash_store *store, const struct slash_watermark *floor, uint64_t *ret_count)
+{
+    (void)store;
+    (void)floor;
+    (void)ret_count;
+    return CC_FAIL(STORE, "the noop history keeps nothing");
+}
+
 static void noop_close(struct slash_store *store)
 {
     cc_free(store);
@@ -109,6 +129,8 @@ static const struct slash_store_ops noop_ops = {
     .status = noop_status,
     .fix_genesis = noop_fix_genesis,
     .set_high = noop_set_high,
+    .set_ceiling = noop_set_ceiling,
+    .raise_all = noop_raise_all,
     .close = noop_close,
 };
 

@@ -6,20 +6,13 @@
 
 #include "codec/hex.h"
 #include "slash/postgres_history.h"
+#include "sql/postgres_make.h"
 
-struct table {
-    const char *name;
-    const char *sql;
-};
-
-static const struct table tables[] = {
+static const struct postgres_table tables[] = {
 #define D(name, sql) {#name, sql},
 #include "slash/postgres_schema.def"
 #undef D
 };
-
-/* One maker of tables at a time; the number is ours alone. */
-static const char alone[] = "SELECT pg_advisory_xact_lock(4850214471)";
 
 static void close_db(struct postgres_db *db)
 {
@@ -42,15 +35,8 @@ ask_is(struct postgres_db *db, const char *sql, const char *const *params, bool 
     return CC_OK;
 }
 
-static cc_err make_tables(struct postgres_db *db)
+static cc_err check_version(struct postgres_db *db)
 {
-    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
-        const char *const params[] = {tables[i].name, NULL};
-        bool is_there = false;
-        CC_TRY(ask_is(db, "SELECT to_regclass($1::text) IS NOT NULL", params, &is_there));
-        if (!is_there)
-            CC_TRY(postgres_db_script(db, tables[i].sql));
-    }
     char version[16];
     CC_TRY(postgres_db_ask(db, "SELECT version FROM database_version WHERE id = 1", NULL, version,
                            sizeof version));
@@ -61,47 +47,45 @@ static cc_err make_tables(struct postgres_db *db)
 }
 
 /* What a signer needs: no right to make tables, to change a record, or to remove one but by pruning and by an import that
- * contradicts what is there. The name goes in as an identifier that the server itself has quoted.
+ * contradicts what is there.
  */
-static cc_err grant(struct postgres_db *db, const char *role)
-{
-    static const char ask[] =
-        "SELECT format('GRANT SELECT, INSERT, DELETE ON signed_blocks, signed_attestations,"
+static const struct postgres_making making = {
+    .tables = tables,
+    .count = ARRAY_LEN(tables),
+    .grant =
+        "GRANT SELECT, INSERT, DELETE ON signed_blocks, signed_attestations,"
         " containment_heads TO %1$I;"
-        " GRANT SELECT, INSERT, UPDATE ON validators, low_watermarks, metadata, containment_history TO %1$I;"
+        " GRANT SELECT, INSERT, UPDATE ON validators, low_watermarks, metadata, containment_history,"
+        " containment_ceiling TO %1$I;"
         " GRANT UPDATE ON containment_heads TO %1$I; GRANT SELECT ON database_version TO %1$I;"
         " GRANT USAGE ON SEQUENCE validators_id_seq, signed_blocks_id_seq, signed_attestations_id_seq TO %1$I;"
-        " GRANT USAGE ON SCHEMA %2$I TO %1$I', $1::text, current_schema())";
-    const char *const params[] = {role, NULL};
-    char sql[2048];
-    CC_TRY(postgres_db_ask(db, ask, params, sql, sizeof sql));
-    return postgres_db_script(db, sql);
-}
-
-/* A commit that came with a warning may be lost (T7); asking again tells. */
-static cc_err commit(struct postgres_db *db)
-{
-    db->warned = false;
-    CC_TRY(postgres_db_script(db, "COMMIT"));
-    return db->warned ? CC_FAIL(STORE, "the database committed with a warning: look, and repeat")
-                      : CC_OK;
-}
-
-static cc_err migrate(struct postgres_db *db, const char *grant_to)
-{
-    CC_TRY(postgres_db_script(db, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"));
-    CC_TRY(postgres_db_script(db, alone));
-    CC_TRY(make_tables(db));
-    if (grant_to)
-        CC_TRY(grant(db, grant_to));
-    return commit(db);
-}
+        " GRANT USAGE ON SCHEMA %2$I TO %1$I",
+    .check = check_version,
+};
 
 CC_ERR slash_postgres_migrate(const char *url, const char *grant_to)
 {
-    CC_CLEANUP(close_db) struct postgres_db db = {0};
+    CC_CLEANUP(close_db) struct postgres_db db = {.schema = &postgres_history_schema};
     CC_TRY(connect_db(url, &db));
-    return migrate(&db, grant_to);
+    return postgres_make(&db, &making, grant_to);
+}
+
+CC_ERR slash_postgres_has_tables(const char *url)
+{
+    CC_CLEANUP(close_db) struct postgres_db db = {.schema = &postgres_history_schema};
+    CC_TRY(connect_db(url, &db));
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        bool is_there = false;
+        CC_TRY(postgres_has_table(&db, &tables[i], &is_there));
+        if (is_there)
+            continue;
+        log_error(
+            "the history's tables are not all there, and anti_slashing.auto_migrate is off: let "
+            "`containment-chamber slashing migrate` make them first",
+            KV_STR("missing", tables[i].name));
+        return CC_FAIL(HISTORY_MISSING, "run `slashing migrate` first");
+    }
+    return CC_OK;
 }
 
 /* --- init ---------------------------------------------------------------------------------------------------------------- */
@@ -124,6 +108,50 @@ static cc_err check_adopted(struct postgres_db *db)
                      "the records that are there surround one another: export them, and import them "
                      "into a new database")
                : CC_OK;
+}
+
+static cc_err look_at_genesis(struct postgres_db *db, struct slash_postgres_found *ret_found)
+{
+    char digits[80];
+    CC_TRY(postgres_db_ask(
+        db, "SELECT encode(genesis_validators_root, 'hex') FROM metadata WHERE id = 1", NULL,
+        digits, sizeof digits));
+    ret_found->has_genesis_validators_root = digits[0] != 0;
+    return digits[0] ? hex_decode(span_str(digits), ret_found->genesis_validators_root.bytes, 32)
+                     : CC_OK;
+}
+
+/* A Web3Signer disables the rows of keys that are gone at its reload. */
+static cc_err look_at_disabled(struct postgres_db *db, struct slash_postgres_found *ret_found)
+{
+    char count[24];
+    CC_TRY(postgres_db_ask(db, "SELECT count(*) FROM validators WHERE NOT enabled", NULL, count,
+                           sizeof count));
+    CC_TRY(u64_parse(span_str(count), &ret_found->disabled));
+    return postgres_db_ask(
+        db,
+        "SELECT string_agg('0x' || encode(public_key, 'hex'), ' ' ORDER BY id) FROM (SELECT id, "
+        "public_key FROM validators WHERE NOT enabled ORDER BY id LIMIT 20) AS disabled",
+        NULL, ret_found->disabled_keys, sizeof ret_found->disabled_keys);
+}
+
+CC_ERR slash_postgres_look(const char *url, struct slash_postgres_found *ret_found)
+{
+    CC_CLEANUP(close_db) struct postgres_db db = {.schema = &postgres_history_schema};
+    char count[24];
+    *ret_found = (struct slash_postgres_found){0};
+    CC_TRY(connect_db(url, &db));
+    CC_TRY(check_version(&db));
+    CC_TRY(ask_is(&db, "SELECT to_regclass('containment_history') IS NOT NULL", NULL,
+                  &ret_found->has_identity));
+    if (ret_found->has_identity)
+        CC_TRY(ask_is(&db, "SELECT EXISTS (SELECT 1 FROM containment_history)", NULL,
+                      &ret_found->has_identity));
+    CC_TRY(check_adopted(&db));
+    CC_TRY(look_at_genesis(&db, ret_found));
+    CC_TRY(look_at_disabled(&db, ret_found));
+    CC_TRY(postgres_db_ask(&db, "SELECT count(*) FROM validators", NULL, count, sizeof count));
+    return u64_parse(span_str(count), &ret_found->validators);
 }
 
 static cc_err check_genesis(struct postgres_db *db, const struct slash_identity *identity)
@@ -157,7 +185,7 @@ static cc_err write_identity(struct postgres_db *db, const struct slash_identity
         db,
         "INSERT INTO containment_history SELECT 1, 1, decode($1::text, 'hex'),"
         " decode($2::text, 'hex'), decode($3::text, 'hex'), system_identifier::text,"
-        " left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) FROM pg_control_system()",
+        " left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), NULL, NULL FROM pg_control_system()",
         params, NULL, 0);
 }
 
@@ -166,9 +194,7 @@ create(struct postgres_db *db, const struct slash_identity *identity, uint64_t *
 {
     bool taken = false;
     char count[24];
-    CC_TRY(postgres_db_script(db, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"));
-    CC_TRY(postgres_db_script(db, alone));
-    CC_TRY(make_tables(db));
+    CC_TRY(postgres_make_begin(db, &making));
     CC_TRY(ask_is(db, "SELECT EXISTS (SELECT 1 FROM containment_history)", NULL, &taken));
     if (taken)
         return CC_FAIL(EXISTS, "the database has a history already: init never replaces anything");
@@ -177,20 +203,20 @@ create(struct postgres_db *db, const struct slash_identity *identity, uint64_t *
     CC_TRY(write_identity(db, identity));
     CC_TRY(postgres_db_ask(db, "SELECT count(*) FROM validators", NULL, count, sizeof count));
     CC_TRY(u64_parse(span_str(count), ret_adopted));
-    return commit(db);
+    return postgres_make_commit(db);
 }
 
 CC_ERR
 slash_postgres_create(const char *url, const struct slash_identity *identity, uint64_t *ret_adopted)
 {
-    CC_CLEANUP(close_db) struct postgres_db db = {0};
+    CC_CLEANUP(close_db) struct postgres_db db = {.schema = &postgres_history_schema};
     CC_TRY(connect_db(url, &db));
     return create(&db, identity, ret_adopted);
 }
 
 void slash_postgres_forget(const char *url, const struct slash_identity *identity)
 {
-    CC_CLEANUP(close_db) struct postgres_db db = {0};
+    CC_CLEANUP(close_db) struct postgres_db db = {.schema = &postgres_history_schema};
     char history[65] = {0};
     hex_encode(identity->history_id, 32, history);
     const char *const params[] = {history, NULL};

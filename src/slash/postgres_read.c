@@ -1,8 +1,14 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 
 #include "slash/postgres_history.h"
+
+enum {
+    PAGE = 64 /* validators */
+};
 
 CC_ERR postgres_fetch(struct postgres_history *h,
                       enum postgres_statement which,
@@ -86,21 +92,15 @@ void postgres_records_release(struct postgres_records *records)
 
 /* --- the walk ------------------------------------------------------------------------------------------------------------ */
 
-/* The records of a page's validators come in order of their ids, the validators in order of their keys. */
-struct page {
-    PGresult *validators;
-    PGresult *blocks;
-    PGresult *votes;
-};
-
-static void page_release(struct page *page)
+void postgres_page_release(struct postgres_page *page)
 {
     PQclear(page->validators);
     PQclear(page->blocks);
     PQclear(page->votes);
 }
 
-static cc_err fetch_records(struct postgres_history *h, struct page *page)
+/* They come in order of id, whatever the validators' order is. */
+CC_ERR postgres_page_records(struct postgres_history *h, struct postgres_page *page)
 {
     struct postgres_params params = {0};
     postgres_numbers_begin(&h->arrays[0]);
@@ -139,50 +139,128 @@ static int first_row(const PGresult *rows, const char *id)
     return low;
 }
 
-static cc_err visit_one(const struct page *page, int row, slash_visit_fn *visit, void *context)
+struct bad_row {
+    const char *table;
+    const char *public_key; /* as the database has it, which may be what is wrong */
+    const char *number;     /* the slot of a block, the target of a vote */
+};
+
+/* What is read as a whole is refused as a whole, and whoever is to put the row right must know which it is. */
+static cc_err name_row(struct postgres_history *h, const struct bad_row *row, cc_err err)
+{
+    char name[POSTGRES_ROW_NAME_MAX];
+    if (!error_is(err, ERROR_TAMPERED))
+        return err;
+    (void)snprintf(name, sizeof name, "%.24s of 0x%.96s, %.40s", row->table, row->public_key,
+                   row->number);
+    if (strcmp(name, h->said_row) == 0)
+        return err;
+    memcpy(h->said_row, name, sizeof name);
+    log_error(
+        "a row of the history is out of its domain: the history can't be read until it is put right",
+        KV_STR("row", name), KV_ERR(err),
+        KV_STR(
+            "hint",
+            "put back what was there; where that isn't known, a root may become NULL, and a record with "
+            "another number may be deleted before `containment-chamber slashing repair-watermark --epoch N`, "
+            "with N later than any epoch that may have been signed"));
+    return err;
+}
+
+CC_ERR postgres_page_validator(struct postgres_history *h,
+                               const struct postgres_page *page,
+                               int row,
+                               struct postgres_records *records,
+                               struct slash_validator *ret_validator)
+{
+    struct slash_validator v;
+    const char *id = PQgetvalue(page->validators, row, 0);
+    struct bad_row bad = {"low_watermarks", PQgetvalue(page->validators, row, 1), "its own"};
+    int block = first_row(page->blocks, id);
+    int vote = first_row(page->votes, id);
+    CC_TRY(name_row(h, &bad, postgres_row_validator(page->validators, row, &v)));
+    cc_err err = postgres_rows_blocks(page->blocks, &block, id, records);
+    if (err.code) {
+        bad.table = "signed_blocks";
+        bad.number = PQgetvalue(page->blocks, block, 1);
+        return name_row(h, &bad, err);
+    }
+    err = postgres_rows_votes(page->votes, &vote, id, records);
+    if (err.code) {
+        bad.table = "signed_attestations";
+        bad.number = PQgetvalue(page->votes, vote, 2);
+        return name_row(h, &bad, err);
+    }
+    v.blocks = records->blocks;
+    v.block_count = records->block_count;
+    v.attestations = records->attestations;
+    v.attestation_count = records->attestation_count;
+    *ret_validator = v;
+    return CC_OK;
+}
+
+static cc_err visit_one(struct postgres_history *h,
+                        const struct postgres_page *page,
+                        int row,
+                        slash_visit_fn *visit,
+                        void *context)
 {
     CC_CLEANUP(postgres_records_release) struct postgres_records records = {0};
     struct slash_validator v;
-    const char *id = PQgetvalue(page->validators, row, 0);
-    int block = first_row(page->blocks, id);
-    int vote = first_row(page->votes, id);
-    CC_TRY(postgres_row_validator(page->validators, row, &v));
-    CC_TRY(postgres_rows_blocks(page->blocks, &block, id, &records));
-    CC_TRY(postgres_rows_votes(page->votes, &vote, id, &records));
-    v.blocks = records.blocks;
-    v.block_count = records.block_count;
-    v.attestations = records.attestations;
-    v.attestation_count = records.attestation_count;
+    CC_TRY(postgres_page_validator(h, page, row, &records, &v));
     return visit(context, &v);
 }
 
-static cc_err
-visit_page(struct postgres_history *h, struct page *page, slash_visit_fn *visit, void *context)
+static cc_err visit_page(struct postgres_history *h,
+                         struct postgres_page *page,
+                         slash_visit_fn *visit,
+                         void *context)
 {
-    CC_TRY(fetch_records(h, page));
+    CC_TRY(postgres_page_records(h, page));
     for (int row = 0; row < PQntuples(page->validators); row++) {
         postgres_db_patience(&h->db, POSTGRES_WORK_PATIENCE_MS);
-        CC_TRY(visit_one(page, row, visit, context));
+        CC_TRY(visit_one(h, page, row, visit, context));
     }
     return CC_OK;
 }
 
+/* Where a walk in order of public key stands. */
+struct walk {
+    struct eth_pubkey after;
+    size_t after_len; /* 0: at the beginning */
+    slash_visit_fn *visit;
+    void *context;
+};
+
+static cc_err visit_next(struct postgres_history *h, struct walk *walk, size_t max, int *ret_count)
+{
+    CC_CLEANUP(postgres_page_release) struct postgres_page page = {0};
+    struct postgres_params params = {0};
+    char limit[24];
+    (void)snprintf(limit, sizeof limit, "%zu", max);
+    postgres_put_bytes(&params, walk->after.bytes, walk->after_len);
+    postgres_put_text(&params, limit);
+    CC_TRY(postgres_fetch(h, POSTGRES_PAGE, &params, &page.validators));
+    *ret_count = PQntuples(page.validators);
+    if (*ret_count == 0)
+        return CC_OK;
+    walk->after_len = sizeof walk->after.bytes;
+    const struct bad_row last = {"validators", PQgetvalue(page.validators, *ret_count - 1, 1),
+                                 "its own"};
+    CC_TRY(name_row(h, &last,
+                    postgres_column_hex(page.validators, *ret_count - 1, 1, walk->after.bytes,
+                                        sizeof walk->after.bytes)));
+    return visit_page(h, &page, walk->visit, walk->context);
+}
+
 static cc_err visit_all(struct postgres_history *h, slash_visit_fn *visit, void *context)
 {
-    struct eth_pubkey after;
-    size_t after_len = 0;
-    for (;;) {
-        CC_CLEANUP(page_release) struct page page = {0};
-        struct postgres_params params = {0};
-        postgres_put_bytes(&params, after.bytes, after_len);
-        CC_TRY(postgres_fetch(h, POSTGRES_PAGE, &params, &page.validators));
-        int n = PQntuples(page.validators);
-        if (n == 0)
-            return CC_OK;
-        after_len = sizeof after.bytes;
-        CC_TRY(postgres_column_hex(page.validators, n - 1, 1, after.bytes, sizeof after.bytes));
-        CC_TRY(visit_page(h, &page, visit, context));
-    }
+    struct walk walk = {.visit = visit, .context = context};
+    int count;
+    do
+        CC_TRY(visit_next(h, &walk, PAGE, &count));
+    while (count);
+    return CC_OK;
 }
 
 static cc_err visit_key(struct postgres_history *h,
@@ -190,7 +268,7 @@ static cc_err visit_key(struct postgres_history *h,
                         slash_visit_fn *visit,
                         void *context)
 {
-    CC_CLEANUP(page_release) struct page page = {0};
+    CC_CLEANUP(postgres_page_release) struct postgres_page page = {0};
     struct postgres_params params = {0};
     postgres_put_bytes(&params, only->bytes, sizeof only->bytes);
     CC_TRY(postgres_fetch(h, POSTGRES_ONE, &params, &page.validators));
@@ -214,6 +292,28 @@ cc_err postgres_visit(struct slash_store *store,
     cc_err err = pass_one(h, POSTGRES_BEGIN_READ);
     if (!err.code)
         err = only ? visit_key(h, only, visit, context) : visit_all(h, visit, context);
+    if (!err.code)
+        err = pass_one(h, POSTGRES_COMMIT);
+    return postgres_history_done(h, err);
+}
+
+cc_err postgres_visit_after(struct slash_store *store,
+                            const struct eth_pubkey *after,
+                            size_t max,
+                            slash_visit_fn *visit,
+                            void *context)
+{
+    struct postgres_history *h = postgres_history_of(store);
+    struct walk walk = {.visit = visit, .context = context};
+    int count;
+    if (after) {
+        walk.after = *after;
+        walk.after_len = sizeof walk.after.bytes;
+    }
+    CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
+    cc_err err = pass_one(h, POSTGRES_BEGIN_READ);
+    if (!err.code)
+        err = visit_next(h, &walk, max, &count);
     if (!err.code)
         err = pass_one(h, POSTGRES_COMMIT);
     return postgres_history_done(h, err);

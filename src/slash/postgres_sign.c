@@ -24,10 +24,12 @@ struct batch {
     struct postgres_history *h;
     const struct slash_claim *claims;
     struct slash_verdict *verdicts;
-    size_t from, to;              /* this transaction's part */
-    size_t wave[SLASH_BATCH_MAX]; /* how many claims before have the same key and kind */
-    bool chosen[SLASH_BATCH_MAX]; /* are in this transaction */
-    size_t waves;
+    size_t from, to;                /* this transaction's part */
+    size_t wave[SLASH_BATCH_MAX];   /* how many claims before have the same key and kind */
+    bool chosen[SLASH_BATCH_MAX];   /* are in this transaction */
+    size_t place[SLASH_BATCH_MAX];  /* of a chosen claim among them, from 1 */
+    size_t at[SLASH_BATCH_MAX + 1]; /* which claim is at a place */
+    size_t places, waves;
 };
 
 static bool same_lock(const struct slash_claim *a, const struct slash_claim *b)
@@ -38,13 +40,15 @@ static bool same_lock(const struct slash_claim *a, const struct slash_claim *b)
 
 static void choose(struct batch *b, const struct slash_claim *only)
 {
-    b->waves = 0;
+    b->waves = b->places = 0;
     for (size_t i = b->from; i < b->to; i++) {
         b->chosen[i] =
             b->verdicts[i].rule == undecided && (!only || same_lock(only, &b->claims[i]));
         if (!b->chosen[i])
             continue;
         b->wave[i] = 0;
+        b->place[i] = ++b->places;
+        b->at[b->places] = i;
         for (size_t j = b->from; j < i; j++)
             b->wave[i] += b->chosen[j] && same_lock(&b->claims[j], &b->claims[i]);
         if (b->wave[i] + 1 > b->waves)
@@ -58,20 +62,15 @@ static cc_err send_try_locks(struct batch *b)
 {
     struct buf *a = b->h->arrays;
     struct postgres_params params = {0};
-    postgres_numbers_begin(&a[0]);
-    CC_TRY(postgres_bytes_begin(&a[1]));
-    postgres_numbers_begin(&a[2]);
-    for (size_t i = b->from; i < b->to; i++) {
-        if (!b->chosen[i])
-            continue;
-        CC_TRY(postgres_numbers_add(&a[0], i));
-        CC_TRY(
-            postgres_bytes_add(&a[1], b->claims[i].pubkey.bytes, sizeof b->claims[i].pubkey.bytes));
-        CC_TRY(postgres_numbers_add(&a[2], b->claims[i].kind == SLASH_CLAIM_ATTESTATION));
+    CC_TRY(postgres_bytes_begin(&a[0]));
+    postgres_numbers_begin(&a[1]);
+    for (size_t place = 1; place <= b->places; place++) {
+        const struct slash_claim *claim = &b->claims[b->at[place]];
+        CC_TRY(postgres_bytes_add(&a[0], claim->pubkey.bytes, sizeof claim->pubkey.bytes));
+        CC_TRY(postgres_numbers_add(&a[1], claim->kind == SLASH_CLAIM_ATTESTATION));
     }
-    CC_TRY(postgres_numbers_put(&a[0], &params));
-    CC_TRY(postgres_bytes_put(&a[1], &params));
-    CC_TRY(postgres_numbers_put(&a[2], &params));
+    CC_TRY(postgres_bytes_put(&a[0], &params));
+    CC_TRY(postgres_numbers_put(&a[1], &params));
     return postgres_db_send(&b->h->db, POSTGRES_LOCK_TRY, &params);
 }
 
@@ -79,24 +78,25 @@ static cc_err send_wait(struct batch *b, const struct slash_claim *claim)
 {
     struct postgres_params briefly = {0};
     struct postgres_params lock = {0};
-    char ms[16];
+    char ms[16], places[16];
     (void)snprintf(ms, sizeof ms, "%d", LOCK_PATIENCE_MS);
+    (void)snprintf(places, sizeof places, "%zu", b->places);
     postgres_put_text(&briefly, ms);
     postgres_put_bytes(&lock, claim->pubkey.bytes, sizeof claim->pubkey.bytes);
     postgres_put_text(&lock, claim->kind == SLASH_CLAIM_ATTESTATION ? "1" : "0");
+    postgres_put_text(&lock, places);
     CC_TRY(postgres_db_send(&b->h->db, POSTGRES_WAIT_BRIEFLY, &briefly));
     return postgres_db_send(&b->h->db, POSTGRES_LOCK_WAIT, &lock);
 }
 
-static cc_err add_claim(struct buf *a, size_t ord, const struct slash_claim *claim)
+static cc_err add_claim(struct buf *a, size_t place, const struct slash_claim *claim)
 {
     bool block = claim->kind == SLASH_CLAIM_BLOCK;
-    CC_TRY(postgres_numbers_add(&a[0], ord));
-    CC_TRY(postgres_bytes_add(&a[1], claim->pubkey.bytes, sizeof claim->pubkey.bytes));
-    CC_TRY(postgres_numbers_add(&a[2], block ? claim->slot : claim->source));
+    CC_TRY(postgres_numbers_add(&a[0], place));
+    CC_TRY(postgres_numbers_add(&a[1], block ? claim->slot : claim->source));
     if (!block)
-        CC_TRY(postgres_numbers_add(&a[3], claim->target));
-    return postgres_bytes_add(&a[4], claim->root.bytes, sizeof claim->root.bytes);
+        CC_TRY(postgres_numbers_add(&a[2], claim->target));
+    return postgres_bytes_add(&a[3], claim->root.bytes, sizeof claim->root.bytes);
 }
 
 /* One wave of one kind; *ret_sent false when there is none. */
@@ -105,24 +105,22 @@ static cc_err send_check(struct batch *b, size_t wave, enum slash_claim_kind kin
     struct buf *a = b->h->arrays;
     struct postgres_params params = {0};
     *ret_sent = false;
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 3; i++)
         postgres_numbers_begin(&a[i]);
-    CC_TRY(postgres_bytes_begin(&a[1]));
-    CC_TRY(postgres_bytes_begin(&a[4]));
+    CC_TRY(postgres_bytes_begin(&a[3]));
     for (size_t i = b->from; i < b->to; i++) {
         if (!b->chosen[i] || b->wave[i] != wave || b->claims[i].kind != kind)
             continue;
-        CC_TRY(add_claim(a, i, &b->claims[i]));
+        CC_TRY(add_claim(a, b->place[i], &b->claims[i]));
         *ret_sent = true;
     }
     if (!*ret_sent)
         return CC_OK;
     CC_TRY(postgres_numbers_put(&a[0], &params));
-    CC_TRY(postgres_bytes_put(&a[1], &params));
-    CC_TRY(postgres_numbers_put(&a[2], &params));
+    CC_TRY(postgres_numbers_put(&a[1], &params));
     if (kind == SLASH_CLAIM_ATTESTATION)
-        CC_TRY(postgres_numbers_put(&a[3], &params));
-    CC_TRY(postgres_bytes_put(&a[4], &params));
+        CC_TRY(postgres_numbers_put(&a[2], &params));
+    CC_TRY(postgres_bytes_put(&a[3], &params));
     return postgres_db_send(
         &b->h->db, kind == SLASH_CLAIM_BLOCK ? POSTGRES_CHECK_BLOCKS : POSTGRES_CHECK_VOTES,
         &params);
@@ -158,18 +156,19 @@ static cc_err
 read_verdict(struct batch *b, const PGresult *rows, int row, struct slash_verdict *into)
 {
     struct slash_verdict verdict = {0};
-    uint64_t ord = 0;
-    CC_TRY(postgres_column_u64(rows, row, 0, &ord));
-    if (ord < b->from || ord >= b->to || !b->chosen[ord])
+    uint64_t place = 0;
+    CC_TRY(postgres_column_u64(rows, row, 0, &place));
+    if (place == 0 || place > b->places)
         return CC_FAIL(STORE, "the database answers what was not asked");
+    size_t i = b->at[place];
     CC_TRY(rule_of(PQgetvalue(rows, row, 1), &verdict.rule));
-    if (b->claims[ord].kind == SLASH_CLAIM_BLOCK) {
+    if (b->claims[i].kind == SLASH_CLAIM_BLOCK) {
         CC_TRY(postgres_column_u64(rows, row, 2, &verdict.earlier_slot));
     } else {
         CC_TRY(postgres_column_u64(rows, row, 2, &verdict.earlier_source));
         CC_TRY(postgres_column_u64(rows, row, 3, &verdict.earlier_target));
     }
-    into[ord] = verdict;
+    into[i] = verdict;
     return CC_OK;
 }
 
@@ -260,7 +259,7 @@ cc_err postgres_check_and_record(struct slash_store *store,
 {
     struct postgres_history *h = postgres_history_of(store);
     struct batch b = {.h = h, .claims = claims, .verdicts = ret_verdicts};
-    CC_TRY(postgres_history_ready(h, POSTGRES_SIGN_PATIENCE_MS));
+    CC_TRY(postgres_history_settled(h, POSTGRES_SIGN_PATIENCE_MS));
     for (size_t i = 0; i < n; i++)
         ret_verdicts[i].rule = undecided;
     for (b.from = 0; b.from < n; b.from = b.to) {

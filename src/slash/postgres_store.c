@@ -48,71 +48,6 @@ static cc_err fetch_state(struct postgres_history *h, PGresult **ret_state)
     return check_durable(PQgetvalue(*ret_state, 0, 2));
 }
 
-/* The row that each of our transactions counts up. Whoever holds its last count holds all that was committed before, since a
- * database that took over, or was restored, has a beginning of the log and nothing else.
- */
-struct own_head {
-    uint64_t batches; /* 0: no row */
-    bool
-        others; /* have written since our first transaction: what they committed last is not known here */
-};
-
-static cc_err fetch_own_head(struct postgres_history *h, struct own_head *ret_head)
-{
-    CC_CLEANUP(postgres_clearp) PGresult *row = NULL;
-    struct postgres_params params = {0};
-    *ret_head = (struct own_head){0};
-    postgres_put_text(&params, h->writer);
-    CC_TRY(postgres_fetch(h, POSTGRES_OWN_HEAD, &params, &row));
-    if (PQntuples(row) == 0)
-        return CC_OK;
-    ret_head->others = PQgetvalue(row, 0, 1)[0] == 't';
-    return postgres_column_u64(row, 0, 0, &ret_head->batches);
-}
-
-static cc_err refuse_timeline(const char *wanted, const char *found, const char *detail)
-{
-    log_error(
-        "the database was failed over or restored: its newest records may be lost",
-        KV_STR("history_is_of", wanted), KV_STR("database_is", found), KV_STR("why", detail),
-        KV_STR(
-            "hint",
-            "stop the signer and run `containment-chamber slashing repair-watermark --epoch N`, with N later than any epoch that may have been signed"));
-    return error_make(ERROR_TIMELINE, detail, __FILE__, __LINE__);
-}
-
-static bool same_cluster(const char *a, const char *b)
-{
-    size_t len = strcspn(a, " ");
-    return strcspn(b, " ") == len && memcmp(a, b, len) == 0;
-}
-
-/* Cluster and timeline must be those that the history was made on or confirmed for (P20, T6). The same cluster on another
- * timeline is a replica that took over, or a backup: right only where this process knows its own last commit to be there, and
- * nobody else's could be missing.
- */
-static cc_err check_timeline(struct postgres_history *h, const char *wanted, const char *found)
-{
-    struct own_head own;
-    uint64_t rows = 0;
-    CC_TRY(fetch_own_head(h, &own));
-    if (own.batches < h->head)
-        return refuse_timeline(wanted, found, "what this signer has committed is not there");
-    if (strcmp(found, wanted) == 0)
-        return CC_OK;
-    if (!same_cluster(found, wanted))
-        return refuse_timeline(wanted, found, "the database is another cluster");
-    if (h->head == 0)
-        return refuse_timeline(wanted, found, "another timeline, and nothing to compare it with");
-    if (own.others)
-        return refuse_timeline(wanted, found, "another timeline, and others wrote before it began");
-    CC_TRY(postgres_run(h, POSTGRES_CONFIRM, NULL, &rows));
-    log_warn(
-        "the database was failed over, and nothing of what this signer committed is lost: going on",
-        KV_STR("was", wanted), KV_STR("is", found));
-    return CC_OK;
-}
-
 static cc_err read_identity(const PGresult *row, struct slash_identity *ret)
 {
     struct slash_identity found = {0};
@@ -149,14 +84,13 @@ static cc_err check_history(struct postgres_history *h, const PGresult *state, c
     CC_TRY(read_identity(row, &found));
     if (h->opened && !same_history(&found, &h->base.identity))
         return CC_FAIL(IDENTITY, "the database's history was replaced");
-    if (!h->for_repair)
-        CC_TRY(check_timeline(h, PQgetvalue(row, 0, 4), PQgetvalue(state, 0, 1)));
     CC_TRY(postgres_column_u64(row, 0, 7, &locks));
     /* A claim takes one lock; an eighth of the table leaves room for others, and for this batch's tables. */
     h->claims_max = (size_t)u64_max(1, u64_min(SLASH_BATCH_MAX, locks / 8));
     h->base.identity = found;
     h->opened = true;
-    return CC_OK;
+    const struct postgres_place at = {PQgetvalue(row, 0, 4), PQgetvalue(state, 0, 1)};
+    return h->unsettled ? postgres_timeline_stays(h, &at) : postgres_timeline_check(h, &at);
 }
 
 static cc_err connect_history(struct postgres_history *h, uint32_t patience_ms)
@@ -174,10 +108,10 @@ static cc_err connect_history(struct postgres_history *h, uint32_t patience_ms)
 CC_ERR postgres_history_ready(struct postgres_history *h, uint32_t patience_ms)
 {
     if (!postgres_db_is_open(&h->db)) {
-        postgres_db_close(&h->db);
+        postgres_history_give_up(h);
         cc_err err = connect_history(h, patience_ms);
         if (err.code) {
-            postgres_db_close(&h->db);
+            postgres_history_give_up(h);
             return err;
         }
     }
@@ -185,10 +119,29 @@ CC_ERR postgres_history_ready(struct postgres_history *h, uint32_t patience_ms)
     return CC_OK;
 }
 
+CC_ERR postgres_history_settled(struct postgres_history *h, uint32_t patience_ms)
+{
+    if (h->unsettled)
+        return CC_FAIL(TIMELINE, "not all who wrote have compared their records with it yet");
+    return postgres_history_ready(h, patience_ms);
+}
+
+/* A COMMIT that was sent, and whose answer nobody has read, may have been obeyed or not. */
+void postgres_history_give_up(struct postgres_history *h)
+{
+    h->unsure += h->ending;
+    h->ending = false;
+    postgres_db_close(&h->db);
+}
+
 CC_ERR postgres_history_done(struct postgres_history *h, cc_err err)
 {
-    if (err.code)
-        postgres_db_recover(&h->db);
+    if (!err.code)
+        return err;
+    postgres_db_recover(&h->db);
+    if (!postgres_db_is_open(&h->db))
+        postgres_history_give_up(h);
+    h->ending = false; /* what the server answered with an error it has rolled back */
     return err;
 }
 
@@ -203,9 +156,10 @@ CC_ERR postgres_begin(struct postgres_history *h)
 CC_ERR postgres_end_sent(struct postgres_history *h)
 {
     struct postgres_params head = {0};
-    postgres_put_text(&head, h->writer);
+    postgres_put_bytes(&head, h->writer, sizeof h->writer);
+    postgres_put_text(&head, h->is_replica ? "true" : "false");
+    h->ending = true;
     CC_TRY(postgres_db_send(&h->db, POSTGRES_HEAD, &head));
-    CC_TRY(postgres_db_send(&h->db, POSTGRES_STATE, NULL));
     CC_TRY(postgres_db_send(&h->db, POSTGRES_COMMIT, NULL));
     return postgres_db_sync(&h->db);
 }
@@ -216,9 +170,9 @@ CC_ERR postgres_begun(struct postgres_history *h)
 }
 
 /* What it is now must be what it was: else this batch was judged or stored by something else. */
-static cc_err check_state(const struct postgres_history *h, const PGresult *result)
+static cc_err check_state(const struct postgres_history *h, const PGresult *head)
 {
-    if (PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), h->state) == 0)
+    if (PQntuples(head) == 1 && strcmp(PQgetvalue(head, 0, 1), h->state) == 0)
         return CC_OK;
     return CC_FAIL(STORE, "the database changed under us: its timeline, identity or durability");
 }
@@ -226,14 +180,15 @@ static cc_err check_state(const struct postgres_history *h, const PGresult *resu
 static cc_err end_answers(struct postgres_history *h)
 {
     CC_CLEANUP(postgres_clearp) PGresult *head = NULL;
-    CC_CLEANUP(postgres_clearp) PGresult *state = NULL;
     CC_CLEANUP(postgres_clearp) PGresult *commit = NULL;
     uint64_t count = 0;
-    CC_TRY(postgres_db_take(&h->db, &head));
-    CC_TRY(postgres_db_take(&h->db, &state));
+    cc_err counted = postgres_db_take(&h->db, &head);
+    if (error_is(counted, ERROR_TAMPERED)) /* it is the only number that the statement makes */
+        return postgres_head_is_full(h);
+    CC_TRY(counted);
     CC_TRY(postgres_db_take(&h->db, &commit));
     CC_TRY(postgres_db_synced(&h->db));
-    CC_TRY(check_state(h, state));
+    CC_TRY(check_state(h, head));
     /* The COMMIT of a transaction that failed is answered ROLLBACK, and is not an error. */
     if (strcmp(PQcmdStatus(commit), "COMMIT") != 0)
         return CC_FAIL(STORE, "the database rolled back");
@@ -242,16 +197,17 @@ static cc_err end_answers(struct postgres_history *h)
     CC_TRY(postgres_column_u64(head, 0, 0, &count));
     if (count <= h->head)
         return CC_FAIL(TIMELINE, "the database has forgotten what this signer committed");
-    h->head = count;
-    return CC_OK;
+    h->unsure++; /* this one, of which we know now */
+    h->ending = false;
+    return postgres_head_saw(h, count);
 }
 
 /* After anything odd the connection is given up: what comes next begins with nothing assumed. */
 CC_ERR postgres_ended(struct postgres_history *h)
 {
     cc_err err = end_answers(h);
-    if (error_class(err) == CLASS_UNAVAILABLE)
-        postgres_db_close(&h->db);
+    if (error_class(err) == CLASS_UNAVAILABLE || error_is(err, ERROR_IDENTITY))
+        postgres_history_give_up(h);
     return err;
 }
 
@@ -280,18 +236,25 @@ CC_ERR postgres_run(struct postgres_history *h,
 
 /* --- the small operations ---------------------------------------------------------------------------------------------- */
 
-static cc_err
-postgres_register_keys(struct slash_store *store, const struct eth_pubkey *keys, size_t n)
+static cc_err postgres_register_keys(struct slash_store *store,
+                                     const struct eth_pubkey *keys,
+                                     size_t n,
+                                     const struct slash_watermark *floor)
 {
     struct postgres_history *h = postgres_history_of(store);
+    static const struct slash_watermark none = {0};
     struct postgres_params params = {0};
+    struct postgres_low low;
     uint64_t rows = 0;
     CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
     CC_TRY(postgres_bytes_begin(&h->arrays[0]));
     for (size_t i = 0; i < n; i++)
         CC_TRY(postgres_bytes_add(&h->arrays[0], keys[i].bytes, sizeof keys[i].bytes));
     CC_TRY(postgres_bytes_put(&h->arrays[0], &params));
-    return postgres_run(h, POSTGRES_REGISTER, &params, &rows);
+    postgres_put_low(&params, floor ? floor : &none, &low);
+    CC_TRY(postgres_run(h, POSTGRES_REGISTER, &params, &rows));
+    store->rows_made = rows; /* those that were given a floor */
+    return CC_OK;
 }
 
 static cc_err set_enabled(struct postgres_history *h, const struct eth_pubkey *key, bool enabled)
@@ -315,7 +278,7 @@ static cc_err
 postgres_set_enabled(struct slash_store *store, const struct eth_pubkey *key, bool enabled)
 {
     struct postgres_history *h = postgres_history_of(store);
-    CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
+    CC_TRY(postgres_history_settled(h, POSTGRES_WORK_PATIENCE_MS));
     return postgres_history_done(h, set_enabled(h, key, enabled));
 }
 
@@ -327,20 +290,38 @@ static cc_err postgres_maintain(struct slash_store *store, bool *ret_more)
     return CC_OK;
 }
 
-static cc_err read_status(const PGresult *row, struct slash_status *ret_status)
+static cc_err read_high(const PGresult *row, int column, struct slash_high *ret_high)
 {
     bool has_slot, has_epoch;
+    struct slash_high high = {0};
+    CC_TRY(postgres_column_maybe(row, 0, column, &has_slot, &high.slot));
+    CC_TRY(postgres_column_maybe(row, 0, column + 1, &has_epoch, &high.epoch));
+    high.set = has_slot || has_epoch;
+    if (high.set && !has_slot)
+        high.slot = UINT64_MAX;
+    if (high.set && !has_epoch)
+        high.epoch = UINT64_MAX;
+    *ret_high = high;
+    return CC_OK;
+}
+
+static cc_err postgres_probe(struct slash_store *store, struct slash_high *ret_high)
+{
+    struct postgres_history *h = postgres_history_of(store);
+    CC_CLEANUP(postgres_clearp) PGresult *row = NULL;
+    CC_TRY(postgres_history_settled(h, POSTGRES_SIGN_PATIENCE_MS));
+    CC_TRY(postgres_history_done(h, postgres_fetch(h, POSTGRES_HIGH, NULL, &row)));
+    return read_high(row, 0, ret_high);
+}
+
+static cc_err read_status(const PGresult *row, struct slash_status *ret_status)
+{
     struct slash_status s = {0};
     CC_TRY(postgres_column_u64(row, 0, 0, &s.validators));
     CC_TRY(postgres_column_u64(row, 0, 1, &s.blocks));
     CC_TRY(postgres_column_u64(row, 0, 2, &s.attestations));
-    CC_TRY(postgres_column_maybe(row, 0, 3, &has_slot, &s.high.slot));
-    CC_TRY(postgres_column_maybe(row, 0, 4, &has_epoch, &s.high.epoch));
-    s.high.set = has_slot || has_epoch;
-    if (s.high.set && !has_slot)
-        s.high.slot = UINT64_MAX;
-    if (s.high.set && !has_epoch)
-        s.high.epoch = UINT64_MAX;
+    CC_TRY(read_high(row, 3, &s.high));
+    CC_TRY(postgres_column_maybe(row, 0, 5, &s.has_ceiling, &s.ceiling));
     *ret_status = s;
     return CC_OK;
 }
@@ -352,6 +333,19 @@ static cc_err postgres_status(struct slash_store *store, struct slash_status *re
     CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
     CC_TRY(postgres_history_done(h, postgres_fetch(h, POSTGRES_COUNT, NULL, &row)));
     return read_status(row, ret_status);
+}
+
+static cc_err postgres_estimate(struct slash_store *store, struct slash_status *ret_status)
+{
+    struct postgres_history *h = postgres_history_of(store);
+    CC_CLEANUP(postgres_clearp) PGresult *row = NULL;
+    uint64_t about = 0;
+    CC_TRY(postgres_history_settled(h, POSTGRES_SIGN_PATIENCE_MS));
+    CC_TRY(postgres_history_done(h, postgres_fetch(h, POSTGRES_ESTIMATE, NULL, &row)));
+    CC_TRY(read_status(row, ret_status));
+    CC_TRY(postgres_column_u64(row, 0, 6, &about));
+    ret_status->counted = about ? SLASH_COUNTED_ABOUT : SLASH_COUNTED_ALL;
+    return CC_OK;
 }
 
 static cc_err postgres_fix_genesis(struct slash_store *store, const struct eth_root *root)
@@ -392,6 +386,18 @@ static cc_err postgres_set_high(struct slash_store *store, const struct slash_hi
                          "the schema needs genesis_validators_root before a high watermark");
 }
 
+static cc_err postgres_set_ceiling(struct slash_store *store, uint64_t epoch)
+{
+    struct postgres_history *h = postgres_history_of(store);
+    struct postgres_params params = {0};
+    char text[24];
+    uint64_t rows = 0;
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)epoch);
+    postgres_put_text(&params, text);
+    CC_TRY(postgres_history_ready(h, POSTGRES_SIGN_PATIENCE_MS)); /* claims wait behind it */
+    return postgres_run(h, POSTGRES_SET_CEILING, &params, &rows);
+}
+
 static void postgres_close(struct slash_store *store)
 {
     struct postgres_history *h = postgres_history_of(store);
@@ -410,38 +416,85 @@ static const struct slash_store_ops postgres_ops = {
     .register_keys = postgres_register_keys,
     .set_enabled = postgres_set_enabled,
     .merge = postgres_merge,
+    .merge_many = postgres_merge_many,
     .visit = postgres_visit,
+    .visit_after = postgres_visit_after,
     .prune = postgres_prune,
     .maintain = postgres_maintain,
     .status = postgres_status,
+    .probe = postgres_probe,
+    .estimate = postgres_estimate,
     .fix_genesis = postgres_fix_genesis,
     .set_high = postgres_set_high,
+    .set_ceiling = postgres_set_ceiling,
+    .raise_all = postgres_raise_all,
+    .timeline_begin = postgres_timeline_begin,
+    .timeline_confirm = postgres_timeline_confirm,
     .close = postgres_close,
 };
 
-/* A row that nobody else counts up. */
-static cc_err pick_writer(char ret_writer[static 16])
+/* A command's row is its own, and nobody else counts it up. */
+static cc_err name_writer(struct postgres_history *h, const uint8_t *replica)
 {
-    uint32_t chance = 0;
-    if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
+    h->is_replica = replica;
+    h->unsure = POSTGRES_UNDER_WAY_MAX;
+    if (replica)
+        memcpy(h->writer, replica, sizeof h->writer);
+    else if (getrandom(h->writer, sizeof h->writer, 0) != sizeof h->writer)
         return CC_FAIL(SYSTEM, "getrandom");
-    (void)snprintf(ret_writer, 16, "%u", chance & INT32_MAX);
     return CC_OK;
 }
 
-static cc_err open_history(const char *url, bool for_repair, struct slash_store **ret_store)
+static cc_err make_history(const char *url, const uint8_t *replica, struct postgres_history **ret)
 {
     struct postgres_history *h = cc_alloc(sizeof *h);
     if (!h)
         return CC_FAIL(NO_MEMORY, "PostgreSQL history");
     h->base.ops = &postgres_ops;
-    h->for_repair = for_repair;
+    h->db.schema = &postgres_history_schema;
     for (size_t i = 0; i < ARRAY_LEN(h->arrays); i++)
         h->arrays[i] = buf_init(POSTGRES_ARRAY_MAX);
     h->url = cc_strdup(url);
-    cc_err err = h->url ? pick_writer(h->writer) : CC_FAIL(NO_MEMORY, "PostgreSQL history");
-    if (!err.code)
-        err = postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS);
+    cc_err err = h->url ? name_writer(h, replica) : CC_FAIL(NO_MEMORY, "PostgreSQL history");
+    if (err.code)
+        postgres_close(&h->base);
+    else
+        *ret = h;
+    return err;
+}
+
+CC_ERR slash_postgres_new(const char *url, const uint8_t *replica, struct slash_store **ret_store)
+{
+    struct postgres_history *h = NULL;
+    CC_TRY(make_history(url, replica, &h));
+    *ret_store = &h->base;
+    return CC_OK;
+}
+
+CC_ERR slash_postgres_connect(struct slash_store *store)
+{
+    cc_err err = postgres_history_ready(postgres_history_of(store), POSTGRES_WORK_PATIENCE_MS);
+    return error_is(err, ERROR_TIMELINE) ? CC_OK : err;
+}
+
+CC_ERR slash_postgres_open(const char *url, const uint8_t *replica, struct slash_store **ret_store)
+{
+    struct slash_store *store = NULL;
+    CC_TRY(slash_postgres_new(url, replica, &store));
+    cc_err err = slash_postgres_connect(store);
+    if (err.code)
+        postgres_close(store);
+    else
+        *ret_store = store;
+    return err;
+}
+
+CC_ERR slash_postgres_open_for_repair(const char *url, struct slash_store **ret_store)
+{
+    struct postgres_history *h = NULL;
+    struct slash_timeline ignored;
+    CC_TRY(make_history(url, NULL, &h));
+    cc_err err = postgres_timeline_begin(&h->base, &ignored);
     if (err.code)
         postgres_close(&h->base);
     else
@@ -449,21 +502,9 @@ static cc_err open_history(const char *url, bool for_repair, struct slash_store 
     return err;
 }
 
-CC_ERR slash_postgres_open(const char *url, struct slash_store **ret_store)
-{
-    return open_history(url, false, ret_store);
-}
-
-CC_ERR slash_postgres_open_for_repair(const char *url, struct slash_store **ret_store)
-{
-    return open_history(url, true, ret_store);
-}
-
 CC_ERR slash_postgres_confirm_timeline(struct slash_store *store)
 {
-    struct postgres_history *h = postgres_history_of(store);
-    uint64_t rows = 0;
-    CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
-    CC_TRY(postgres_run(h, POSTGRES_CONFIRM, NULL, &rows));
-    return rows == 1 ? CC_OK : CC_FAIL(HISTORY_MISSING, "the database has no history: no identity");
+    uint64_t waiting = 0, rows = 0;
+    CC_TRY(postgres_run(postgres_history_of(store), POSTGRES_CONFIRM_ROWS, NULL, &rows));
+    return postgres_timeline_confirm(store, true, &waiting);
 }

@@ -53,9 +53,50 @@ cc_err postgres_prune(struct slash_store *store,
     (void)snprintf(slots, sizeof slots, "%llu",
                    (unsigned long long)slash_keep_slots(keep_epochs, slots_per_epoch));
     (void)snprintf(epochs, sizeof epochs, "%llu", (unsigned long long)keep_epochs);
-    CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
+    CC_TRY(postgres_history_settled(h, POSTGRES_WORK_PATIENCE_MS));
     cc_err err = send_step(h, slots, epochs);
     if (!err.code)
         err = take_step(h, ret_step, &h->prune_after);
     return postgres_history_done(h, err);
+}
+
+/* --- raising all watermarks ------------------------------------------------------------------------------------------ */
+
+/* The keys behind `after`, a page of them, in one transaction: first their locks, then their watermarks. */
+static cc_err raise_page(struct postgres_history *h,
+                         const struct slash_watermark *floor,
+                         uint64_t *after,
+                         uint64_t *ret_count)
+{
+    CC_CLEANUP(postgres_clearp) PGresult *page = NULL;
+    char text[24];
+    struct postgres_low low;
+    struct postgres_params params = {0};
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)*after);
+    postgres_put_text(&params, text);
+    CC_TRY(postgres_begin(h));
+    CC_TRY(postgres_db_send(&h->db, POSTGRES_LOCK_PAGE, &params));
+    postgres_put_low(&params, floor, &low);
+    CC_TRY(postgres_db_send(&h->db, POSTGRES_RAISE_PAGE, &params));
+    CC_TRY(postgres_end_sent(h));
+    CC_TRY(postgres_begun(h));
+    CC_TRY(postgres_db_pass(&h->db));
+    CC_TRY(postgres_db_take(&h->db, &page));
+    CC_TRY(postgres_column_u64(page, 0, 0, ret_count));
+    CC_TRY(postgres_column_u64(page, 0, 1, after));
+    return postgres_ended(h);
+}
+
+cc_err postgres_raise_all(struct slash_store *store,
+                          const struct slash_watermark *floor,
+                          uint64_t *ret_count)
+{
+    struct postgres_history *h = postgres_history_of(store);
+    uint64_t after = 0;
+    *ret_count = 0;
+    for (uint64_t n = 1; n > 0; *ret_count += n) {
+        CC_TRY(postgres_history_ready(h, POSTGRES_WORK_PATIENCE_MS));
+        CC_TRY(postgres_history_done(h, raise_page(h, floor, &after, &n)));
+    }
+    return CC_OK;
 }

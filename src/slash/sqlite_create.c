@@ -55,7 +55,7 @@ static const char schema[] =
     "  target INTEGER,"
     "  root BLOB NOT NULL CHECK (length(root) = 32),"
     "  CHECK ((slot IS NULL) = (target IS NOT NULL) AND (source IS NULL) = (target IS NULL))"
-    ") STRICT;" SQLITE_FOLD_TABLE;
+    ") STRICT;" SQLITE_FOLD_TABLE SQLITE_CEILING_TABLE;
 
 static cc_err insert_identity(struct sqlite_db *db, const struct slash_identity *identity)
 {

@@ -14,12 +14,18 @@
 #include "slash/index.h"
 #include "slash/sqlite_db.h"
 
-/* Opening makes it where there is none: without it nothing is half folded. */
+/* Opening makes these where there are none: without `fold` nothing is half folded, without `ceiling` there is none. */
 #define SQLITE_FOLD_TABLE                                                                          \
     "CREATE TABLE IF NOT EXISTS fold ("                                                            \
     "  id INTEGER PRIMARY KEY CHECK (id = 1),"                                                     \
     "  below INTEGER NOT NULL,"                                                                    \
     "  validator INTEGER NOT NULL"                                                                 \
+    ") STRICT;"
+
+#define SQLITE_CEILING_TABLE                                                                       \
+    "CREATE TABLE IF NOT EXISTS ceiling ("                                                         \
+    "  id INTEGER PRIMARY KEY CHECK (id = 1),"                                                     \
+    "  epoch INTEGER NOT NULL"                                                                     \
     ") STRICT;"
 
 struct record_buffer {
@@ -49,6 +55,8 @@ struct sqlite_history {
     struct sqlite_db db;
     struct slash_index index;
     struct slash_high high;
+    bool has_ceiling;
+    uint64_t ceiling;
     struct record_buffer records; /* reused by every reader */
     size_t prune_at;              /* next key of the pruning pass */
 };
@@ -83,7 +91,7 @@ CC_ERR sqlite_history_ready(struct sqlite_history *h);
 cc_err sqlite_history_done(struct sqlite_history *h, cc_err err);
 
 /* Reads a key's records, tables and tail, into h->records (sqlite_read.c): attestations with a target from
- * `from` on; blocks with slots from..to. In no order; sqlite_sort_records() sorts.
+ * `from` on; blocks with slots from..to. In no order.
  */
 CC_ERR
 sqlite_read_blocks(struct sqlite_history *h,
@@ -125,15 +133,27 @@ cc_err sqlite_check_and_record(struct slash_store *store,
                                const struct slash_claim *claims,
                                size_t n,
                                struct slash_verdict *ret_verdicts);
-cc_err sqlite_register_keys(struct slash_store *store, const struct eth_pubkey *keys, size_t n);
+cc_err sqlite_register_keys(struct slash_store *store,
+                            const struct eth_pubkey *keys,
+                            size_t n,
+                            const struct slash_watermark *floor);
 cc_err sqlite_set_enabled(struct slash_store *store, const struct eth_pubkey *key, bool enabled);
 cc_err sqlite_merge(struct slash_store *store,
                     const struct slash_validator *validator,
                     struct slash_import_report *report);
+cc_err sqlite_merge_many(struct slash_store *store,
+                         const struct slash_validator *validators,
+                         size_t n,
+                         struct slash_import_report *reports);
 cc_err sqlite_visit(struct slash_store *store,
                     const struct eth_pubkey *only,
                     slash_visit_fn *visit,
                     void *context);
+cc_err sqlite_visit_after(struct slash_store *store,
+                          const struct eth_pubkey *after,
+                          size_t max,
+                          slash_visit_fn *visit,
+                          void *context);
 cc_err sqlite_prune(struct slash_store *store,
                     uint64_t keep_epochs,
                     uint64_t slots_per_epoch,
@@ -142,5 +162,9 @@ cc_err sqlite_maintain(struct slash_store *store, bool *ret_more);
 cc_err sqlite_status(struct slash_store *store, struct slash_status *ret_status);
 cc_err sqlite_fix_genesis(struct slash_store *store, const struct eth_root *root);
 cc_err sqlite_set_high(struct slash_store *store, const struct slash_high *high);
+cc_err sqlite_set_ceiling(struct slash_store *store, uint64_t epoch);
+cc_err sqlite_raise_all(struct slash_store *store,
+                        const struct slash_watermark *floor,
+                        uint64_t *ret_count);
 
 #endif

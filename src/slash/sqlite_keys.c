@@ -29,16 +29,28 @@ CC_ERR sqlite_add_key(struct sqlite_history *h,
     return CC_OK;
 }
 
-static cc_err add_missing(struct sqlite_history *h, const struct eth_pubkey *keys, size_t n)
+static cc_err add_missing(struct sqlite_history *h,
+                          const struct eth_pubkey *keys,
+                          size_t n,
+                          const struct slash_watermark *floor)
 {
     struct slash_key *key;
-    for (size_t i = 0; i < n; i++)
-        if (!slash_index_find(&h->index, &keys[i]))
-            CC_TRY(sqlite_add_key(h, &keys[i], true, &key));
+    for (size_t i = 0; i < n; i++) {
+        if (slash_index_find(&h->index, &keys[i]))
+            continue;
+        CC_TRY(sqlite_add_key(h, &keys[i], true, &key));
+        if (!floor)
+            continue;
+        key->low = *floor;
+        CC_TRY(sqlite_write_low(h, key));
+    }
     return CC_OK;
 }
 
-cc_err sqlite_register_keys(struct slash_store *store, const struct eth_pubkey *keys, size_t n)
+cc_err sqlite_register_keys(struct slash_store *store,
+                            const struct eth_pubkey *keys,
+                            size_t n,
+                            const struct slash_watermark *floor)
 {
     struct sqlite_history *h = sqlite_history_of(store);
     CC_TRY(sqlite_history_ready(h));
@@ -49,7 +61,9 @@ cc_err sqlite_register_keys(struct slash_store *store, const struct eth_pubkey *
         return CC_OK;
     cc_err err = sqlite_db_begin(&h->db);
     if (!err.code)
-        err = sqlite_db_end(&h->db, add_missing(h, keys, n));
+        err = sqlite_db_end(&h->db, add_missing(h, keys, n, floor));
+    if (!err.code)
+        store->rows_made = missing;
     return sqlite_history_done(h, err);
 }
 
@@ -81,7 +95,10 @@ cc_err sqlite_status(struct slash_store *store, struct slash_status *ret_status)
 {
     struct sqlite_history *h = sqlite_history_of(store);
     CC_TRY(sqlite_history_ready(h));
-    struct slash_status status = {.validators = h->index.count, .high = h->high};
+    struct slash_status status = {.validators = h->index.count,
+                                  .high = h->high,
+                                  .has_ceiling = h->has_ceiling,
+                                  .ceiling = h->ceiling};
     for (uint64_t at = h->index.first; at < h->index.next; at++) {
         const struct slash_tail_record *record = slash_index_tail(&h->index, at);
         if (slash_index_is_folded(&h->index, at, record->row))
@@ -147,5 +164,51 @@ cc_err sqlite_set_high(struct slash_store *store, const struct slash_high *high)
         err = sqlite_db_end(&h->db, update_high(h, high));
     if (!err.code)
         h->high = *high;
+    return sqlite_history_done(h, err);
+}
+
+static cc_err update_ceiling(struct sqlite_history *h, uint64_t epoch)
+{
+    sqlite3_stmt *s;
+    CC_TRY(sqlite_db_statement(&h->db, STATEMENT_SET_CEILING, &s));
+    sqlite_bind_u64(s, 1, epoch);
+    return sqlite_db_run(s);
+}
+
+cc_err sqlite_set_ceiling(struct slash_store *store, uint64_t epoch)
+{
+    struct sqlite_history *h = sqlite_history_of(store);
+    CC_TRY(sqlite_history_ready(h));
+    if (h->has_ceiling && epoch <= h->ceiling)
+        return CC_OK;
+    cc_err err = sqlite_db_begin(&h->db);
+    if (!err.code)
+        err = sqlite_db_end(&h->db, update_ceiling(h, epoch));
+    if (!err.code) {
+        h->has_ceiling = true;
+        h->ceiling = epoch;
+    }
+    return sqlite_history_done(h, err);
+}
+
+/* An error leaves the index stale, and it is read again. */
+static cc_err raise_keys(struct sqlite_history *h, const struct slash_watermark *floor)
+{
+    for (size_t i = 0; i < h->index.count; i++)
+        if (slash_watermark_raise(&h->index.keys[i].low, floor))
+            CC_TRY(sqlite_write_low(h, &h->index.keys[i]));
+    return CC_OK;
+}
+
+cc_err sqlite_raise_all(struct slash_store *store,
+                        const struct slash_watermark *floor,
+                        uint64_t *ret_count)
+{
+    struct sqlite_history *h = sqlite_history_of(store);
+    CC_TRY(sqlite_history_ready(h));
+    cc_err err = sqlite_db_begin(&h->db);
+    if (!err.code)
+        err = sqlite_db_end(&h->db, raise_keys(h, floor));
+    *ret_count = h->index.count;
     return sqlite_history_done(h, err);
 }

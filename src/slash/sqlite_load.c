@@ -26,6 +26,8 @@ static cc_err check_header(struct sqlite_db *db)
         (void)sqlite3_finalize(s);
         if (rc != SQLITE_OK)
             return sqlite_db_error(rc);
+        if (i == 1 && value > wanted[i].expected)
+            return CC_FAIL(IDENTITY, "a later release has written it: start that one");
         if (value != wanted[i].expected)
             return CC_FAIL(IDENTITY, "the file is no history of this version");
     }
@@ -93,6 +95,17 @@ static cc_err load_identity(struct sqlite_history *h)
         err = read_identity_row(s, &h->base.identity);
     if (!err.code)
         err = read_high(s, &h->high);
+    (void)sqlite3_reset(s);
+    return err;
+}
+
+static cc_err load_ceiling(struct sqlite_history *h)
+{
+    sqlite3_stmt *s;
+    CC_TRY(sqlite_db_exec(&h->db, SQLITE_CEILING_TABLE));
+    CC_TRY(sqlite_db_statement(&h->db, STATEMENT_CEILING, &s));
+    CC_TRY(sqlite_db_row(s, &h->has_ceiling));
+    cc_err err = h->has_ceiling ? sqlite_column_u64(s, 0, &h->ceiling) : CC_OK;
     (void)sqlite3_reset(s);
     return err;
 }
@@ -226,6 +239,7 @@ CC_ERR sqlite_history_load(struct sqlite_history *h)
     CC_TRY(sqlite_db_checkpoint(&h->db, true));
     CC_TRY(check_whole_pages(h));
     CC_TRY(load_identity(h));
+    CC_TRY(load_ceiling(h));
     CC_TRY(load_validators(h));
     for (size_t i = 0; i < h->index.count; i++)
         CC_TRY(sqlite_load_newest(h, &h->index.keys[i]));

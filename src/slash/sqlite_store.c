@@ -62,6 +62,10 @@ static const struct slash_store_ops sqlite_ops = {
     .status = sqlite_status,
     .fix_genesis = sqlite_fix_genesis,
     .set_high = sqlite_set_high,
+    .set_ceiling = sqlite_set_ceiling,
+    .raise_all = sqlite_raise_all,
+    .merge_many = sqlite_merge_many,
+    .visit_after = sqlite_visit_after,
     .close = sqlite_close,
 };
 

@@ -167,6 +167,18 @@ CC_ERR state_image_verify(const struct state_image *image,
     return check_records(image, listed, ret_fault);
 }
 
+void state_image_mark(const struct state_image *image, struct state_mark *ret_mark)
+{
+    ret_mark->generation = image->generation;
+    memcpy(ret_mark->signature, image->signature, sizeof ret_mark->signature);
+}
+
+bool state_mark_equal(const struct state_mark *a, const struct state_mark *b)
+{
+    return a->generation == b->generation && span_equal(span_of(a->signature, sizeof a->signature),
+                                                        span_of(b->signature, sizeof b->signature));
+}
+
 void state_image_release(struct state_image *image)
 {
     for (size_t i = 0; i < image->count; i++)

@@ -21,16 +21,17 @@
 enum {
     STATE_RECORD_MAX = 65536, /* bytes */
     STATE_RECORDS_MAX = 1024,
-    STATE_KIND_SIZE = 16, /* with the terminator */
+    STATE_RECORDS_KEPT = 32, /* of them: room for what an emergency needs (state/store.c) */
+    STATE_KIND_SIZE = 16,    /* with the terminator */
     STATE_NAME_SIZE = 64,
     STATE_HEAD_MAX = 64 + STATE_RECORDS_MAX * 144, /* bytes of an encoded head */
 };
 
 struct state_record {
     char kind[STATE_KIND_SIZE]; /* [a-z0-9_-]+ */
-    char name[STATE_NAME_SIZE];
-    uint64_t version;    /* 1 when made, up by one with each change */
-    uint64_t generation; /* of the head that wrote it */
+    char name[STATE_NAME_SIZE]; /* [a-z0-9._-]+ */
+    uint64_t version;           /* 1 when made, up by one with each change */
+    uint64_t generation;        /* of the head that wrote it */
     uint8_t *bytes;
     size_t len;
 };
@@ -42,6 +43,12 @@ struct state_image {
     uint8_t signature[ED25519_SIGNATURE_SIZE];
     struct state_record *records;
     size_t count;
+};
+
+/* Which head it is, without what it lists: two heads of one generation differ in their signatures. */
+struct state_mark {
+    uint64_t generation; /* 0: none, and no signature */
+    uint8_t signature[ED25519_SIGNATURE_SIZE];
 };
 
 /* What is wrong, and with which record; for the log. */
@@ -72,5 +79,8 @@ CC_ERR state_image_verify(const struct state_image *image,
                           const uint8_t identity_public[static ED25519_PUBLIC_SIZE],
                           struct state_fault *ret_fault);
 void state_image_release(struct state_image *image);
+
+void state_image_mark(const struct state_image *image, struct state_mark *ret_mark);
+bool state_mark_equal(const struct state_mark *a, const struct state_mark *b);
 
 #endif

@@ -1,20 +1,19 @@
-/* The state store in one SQLite file beside the chamber. Small and rarely written: a rollback journal with
- * synchronous=EXTRA, so that a commit survives a power cut including the removal of its journal.
- */
+/* The state store in one SQLite file beside the chamber. */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <sqlite3.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/io.h"
 
+#include "sql/sqlite_file.h"
+#include "state/lock.h"
 #include "state/store.h"
+
+enum {
+    APPLICATION_ID = 0x63637374, /* "ccst" */
+    VERSION = 1
+};
 
 struct sqlite_store {
     struct state_store base;
@@ -38,46 +37,14 @@ static const char schema[] =
     "CREATE TABLE records (kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,"
     " generation INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;";
 
-static const char settings[] = "PRAGMA trusted_schema = OFF;"
-                               "PRAGMA cell_size_check = ON;"
-                               "PRAGMA journal_mode = DELETE;"
-                               "PRAGMA synchronous = EXTRA;";
-
-static void statement_freep(sqlite3_stmt **statement)
-{
-    (void)sqlite3_finalize(*statement);
-}
-
-/* A file that is no database, or a damaged one, is tampering; everything else may be the machine's fault. */
-static cc_err error_of(int rc)
-{
-    switch (rc & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_ROW:
-    case SQLITE_DONE:
-        return CC_OK;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-    case SQLITE_SCHEMA:
-    case SQLITE_ERROR:
-        return CC_FAIL(TAMPERED, "the state store is not a database of this program");
-    case SQLITE_NOMEM:
-        return CC_FAIL(NO_MEMORY, "state store");
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return CC_FAIL(LOCKED, "state store");
-    }
-    return CC_FAIL(IO, "state store");
-}
-
 static cc_err execute(struct sqlite_store *s, const char *sql)
 {
-    return error_of(sqlite3_exec(s->db, sql, NULL, NULL, NULL));
+    return sqlite_file_execute(s->db, sql);
 }
 
 static cc_err prepare(struct sqlite_store *s, const char *sql, sqlite3_stmt **ret_statement)
 {
-    return error_of(sqlite3_prepare_v2(s->db, sql, -1, ret_statement, NULL));
+    return sqlite_file_prepare(s->db, sql, ret_statement);
 }
 
 /* --- reading --------------------------------------------------------------------------------------------- */
@@ -123,7 +90,7 @@ static cc_err read_record(sqlite3_stmt *row, struct state_record *record)
 
 static cc_err read_records(struct sqlite_store *s, struct state_image *image)
 {
-    sqlite3_stmt *row CC_CLEANUP(statement_freep) = NULL;
+    sqlite3_stmt *row CC_CLEANUP(sqlite_file_statement_freep) = NULL;
     CC_TRY(prepare(s,
                    "SELECT kind, name, version, generation, bytes FROM records"
                    " ORDER BY kind COLLATE BINARY, name COLLATE BINARY",
@@ -137,18 +104,18 @@ static cc_err read_records(struct sqlite_store *s, struct state_image *image)
             return CC_FAIL(TAMPERED, "too many state records");
         CC_TRY(read_record(row, &image->records[image->count++]));
     }
-    return error_of(rc);
+    return sqlite_file_error(rc);
 }
 
 static cc_err read_head(struct sqlite_store *s, struct state_image *image)
 {
-    sqlite3_stmt *row CC_CLEANUP(statement_freep) = NULL;
+    sqlite3_stmt *row CC_CLEANUP(sqlite_file_statement_freep) = NULL;
     image->head = buf_init(STATE_HEAD_MAX);
     CC_TRY(prepare(s, "SELECT generation, bytes, signature FROM head", &row));
     int rc = sqlite3_step(row);
     if (rc == SQLITE_DONE)
         return CC_OK;
-    CC_TRY(error_of(rc));
+    CC_TRY(sqlite_file_error(rc));
     CC_TRY(copy_count(row, 0, &image->generation));
     const void *head = sqlite3_column_blob(row, 1);
     size_t len = (size_t)sqlite3_column_bytes(row, 1);
@@ -175,73 +142,104 @@ static cc_err sqlite_load(struct state_store *store, struct state_image *ret_ima
     return err;
 }
 
+static cc_err read_mark(struct sqlite_store *s, struct state_mark *ret_mark)
+{
+    sqlite3_stmt *row CC_CLEANUP(sqlite_file_statement_freep) = NULL;
+    *ret_mark = (struct state_mark){0};
+    CC_TRY(prepare(s, "SELECT generation, signature FROM head", &row));
+    int rc = sqlite3_step(row);
+    CC_TRY(sqlite_file_error(rc));
+    if (rc == SQLITE_DONE)
+        return CC_OK;
+    CC_TRY(copy_count(row, 0, &ret_mark->generation));
+    const void *signature = sqlite3_column_blob(row, 1);
+    if (!signature || sqlite3_column_bytes(row, 1) != sizeof ret_mark->signature)
+        return CC_FAIL(TAMPERED, "head of the state store");
+    memcpy(ret_mark->signature, signature, sizeof ret_mark->signature);
+    return CC_OK;
+}
+
+static cc_err sqlite_peek(struct state_store *store, struct state_mark *ret_mark)
+{
+    return read_mark(of(store), ret_mark);
+}
+
 /* --- writing ---------------------------------------------------------------------------------------------- */
 
-static cc_err check_generation(struct sqlite_store *s, uint64_t expected)
+static cc_err check_mark(struct sqlite_store *s, const struct state_mark *expected)
 {
-    sqlite3_stmt *row CC_CLEANUP(statement_freep) = NULL;
-    CC_TRY(prepare(s, "SELECT generation FROM head", &row));
-    int rc = sqlite3_step(row);
-    CC_TRY(error_of(rc));
-    uint64_t stored = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(row, 0) : 0;
-    return stored == expected ? CC_OK : CC_FAIL(CONFLICT, "the state store has changed meanwhile");
+    struct state_mark stored;
+    CC_TRY(read_mark(s, &stored));
+    return state_mark_equal(&stored, expected)
+               ? CC_OK
+               : CC_FAIL(CONFLICT, "the state store has changed meanwhile");
 }
 
 static cc_err write_record(struct sqlite_store *s, const struct state_record *record)
 {
-    sqlite3_stmt *row CC_CLEANUP(statement_freep) = NULL;
+    sqlite3_stmt *row CC_CLEANUP(sqlite_file_statement_freep) = NULL;
     CC_TRY(prepare(
         s,
         "INSERT INTO records (kind, name, version, generation, bytes) VALUES (?1, ?2, ?3, ?4, ?5)"
         " ON CONFLICT (kind, name) DO UPDATE SET version = ?3, generation = ?4, bytes = ?5",
         &row));
-    CC_TRY(error_of(sqlite3_bind_text(row, 1, record->kind, -1, SQLITE_STATIC)));
-    CC_TRY(error_of(sqlite3_bind_text(row, 2, record->name, -1, SQLITE_STATIC)));
-    CC_TRY(error_of(sqlite3_bind_int64(row, 3, (sqlite3_int64)record->version)));
-    CC_TRY(error_of(sqlite3_bind_int64(row, 4, (sqlite3_int64)record->generation)));
-    CC_TRY(error_of(sqlite3_bind_blob(row, 5, record->bytes, (int)record->len, SQLITE_STATIC)));
-    return error_of(sqlite3_step(row));
+    CC_TRY(sqlite_file_error(sqlite3_bind_text(row, 1, record->kind, -1, SQLITE_STATIC)));
+    CC_TRY(sqlite_file_error(sqlite3_bind_text(row, 2, record->name, -1, SQLITE_STATIC)));
+    CC_TRY(sqlite_file_error(sqlite3_bind_int64(row, 3, (sqlite3_int64)record->version)));
+    CC_TRY(sqlite_file_error(sqlite3_bind_int64(row, 4, (sqlite3_int64)record->generation)));
+    CC_TRY(sqlite_file_error(
+        sqlite3_bind_blob(row, 5, record->bytes, (int)record->len, SQLITE_STATIC)));
+    return sqlite_file_error(sqlite3_step(row));
+}
+
+static cc_err remove_record(struct sqlite_store *s, const struct state_record *record)
+{
+    sqlite3_stmt *row CC_CLEANUP(sqlite_file_statement_freep) = NULL;
+    CC_TRY(prepare(s, "DELETE FROM records WHERE kind = ?1 AND name = ?2", &row));
+    CC_TRY(sqlite_file_error(sqlite3_bind_text(row, 1, record->kind, -1, SQLITE_STATIC)));
+    CC_TRY(sqlite_file_error(sqlite3_bind_text(row, 2, record->name, -1, SQLITE_STATIC)));
+    return sqlite_file_error(sqlite3_step(row));
 }
 
 static cc_err write_head(struct sqlite_store *s, const struct state_image *image)
 {
-    sqlite3_stmt *row CC_CLEANUP(statement_freep) = NULL;
+    sqlite3_stmt *row CC_CLEANUP(sqlite_file_statement_freep) = NULL;
     CC_TRY(prepare(s,
                    "INSERT INTO head (id, generation, bytes, signature) VALUES (1, ?1, ?2, ?3)"
                    " ON CONFLICT (id) DO UPDATE SET generation = ?1, bytes = ?2, signature = ?3",
                    &row));
-    CC_TRY(error_of(sqlite3_bind_int64(row, 1, (sqlite3_int64)image->generation)));
-    CC_TRY(
-        error_of(sqlite3_bind_blob(row, 2, image->head.data, (int)image->head.len, SQLITE_STATIC)));
-    CC_TRY(error_of(
+    CC_TRY(sqlite_file_error(sqlite3_bind_int64(row, 1, (sqlite3_int64)image->generation)));
+    CC_TRY(sqlite_file_error(
+        sqlite3_bind_blob(row, 2, image->head.data, (int)image->head.len, SQLITE_STATIC)));
+    CC_TRY(sqlite_file_error(
         sqlite3_bind_blob(row, 3, image->signature, sizeof image->signature, SQLITE_STATIC)));
-    return error_of(sqlite3_step(row));
+    return sqlite_file_error(sqlite3_step(row));
 }
 
 static cc_err write_all(struct sqlite_store *s,
-                        uint64_t expected_generation,
+                        const struct state_mark *expected,
                         const struct state_image *next,
-                        const size_t *written,
-                        size_t n)
+                        const struct state_delta *delta)
 {
-    CC_TRY(check_generation(s, expected_generation));
-    for (size_t i = 0; i < n; i++)
-        CC_TRY(write_record(s, &next->records[written[i]]));
+    CC_TRY(check_mark(s, expected));
+    for (size_t i = 0; i < delta->written_count; i++)
+        CC_TRY(write_record(s, &next->records[delta->written[i]]));
+    for (size_t i = 0; i < delta->removed_count; i++)
+        CC_TRY(remove_record(s, delta->removed[i]));
     CC_TRY(write_head(s, next));
     return execute(s, "COMMIT");
 }
 
 static cc_err sqlite_swap(struct state_store *store,
-                          uint64_t expected_generation,
+                          const struct state_mark *expected,
                           const struct state_image *next,
-                          const size_t *written,
-                          size_t n)
+                          const struct state_delta *delta)
 {
     struct sqlite_store *s = of(store);
     if (next->generation > INT64_MAX)
         return CC_FAIL(LIMIT, "generation");
     CC_TRY(execute(s, "BEGIN IMMEDIATE"));
-    cc_err err = write_all(s, expected_generation, next, written, n);
+    cc_err err = write_all(s, expected, next, delta);
     if (err.code && !sqlite3_get_autocommit(s->db))
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     return err;
@@ -252,7 +250,7 @@ static cc_err sqlite_swap(struct state_store *store,
 static void sqlite_close(struct state_store *store)
 {
     struct sqlite_store *s = of(store);
-    (void)sqlite3_close(s->db);
+    sqlite_file_close(s->db);
     fd_closep(&s->lock_fd);
     cc_free(s);
 }
@@ -260,38 +258,10 @@ static void sqlite_close(struct state_store *store)
 static const struct state_store_ops sqlite_ops = {
     .name = "sqlite",
     .load = sqlite_load,
+    .peek = sqlite_peek,
     .swap = sqlite_swap,
     .close = sqlite_close,
 };
-
-static cc_err lock(const char *path, int *ret_fd)
-{
-    char lock_path[PATH_MAX];
-    int n = snprintf(lock_path, sizeof lock_path, "%s.lock", path);
-    if (n < 0 || (size_t)n >= sizeof lock_path)
-        return CC_FAIL(LIMIT, "path too long");
-    int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return CC_FAIL(IO, "lock file of the state store");
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        (void)close(fd);
-        return errno == EWOULDBLOCK
-                   ? CC_FAIL(LOCKED, "the state store is in use by another process")
-                   : CC_FAIL(IO, "lock of the state store");
-    }
-    *ret_fd = fd;
-    return CC_OK;
-}
-
-static cc_err open_database(struct sqlite_store *s, const char *path)
-{
-    int flags =
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
-    CC_TRY(error_of(sqlite3_open_v2(path, &s->db, flags, NULL)));
-    (void)sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, 1 << 20);
-    CC_TRY(error_of(sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL)));
-    return execute(s, settings);
-}
 
 static cc_err open_store(const char *path, struct state_store **ret_store)
 {
@@ -300,28 +270,14 @@ static cc_err open_store(const char *path, struct state_store **ret_store)
         return CC_FAIL(NO_MEMORY, NULL);
     s->base.ops = &sqlite_ops;
     s->lock_fd = -1;
-    cc_err err = lock(path, &s->lock_fd);
+    cc_err err = state_lock(path, &s->lock_fd);
     if (!err.code)
-        err = open_database(s, path);
+        err = sqlite_file_open(path, &s->db);
     if (err.code) {
         sqlite_close(&s->base);
         return err;
     }
     *ret_store = &s->base;
-    return CC_OK;
-}
-
-static cc_err check_version(struct sqlite_store *s)
-{
-    sqlite3_stmt *row CC_CLEANUP(statement_freep) = NULL;
-    CC_TRY(prepare(
-        s, "SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)",
-        &row));
-    int rc = sqlite3_step(row);
-    CC_TRY(error_of(rc));
-    if (rc != SQLITE_ROW || sqlite3_column_int(row, 0) != 0x63637374 ||
-        sqlite3_column_int(row, 1) != 1)
-        return CC_FAIL(TAMPERED, "the state store has another format");
     return CC_OK;
 }
 
@@ -332,7 +288,7 @@ CC_ERR state_sqlite_open(const char *path, struct state_store **ret_store)
         return errno == ENOENT ? CC_FAIL(TAMPERED, "the state store is missing")
                                : CC_FAIL(IO, "state store");
     CC_TRY(open_store(path, ret_store));
-    cc_err err = check_version(of(*ret_store));
+    cc_err err = sqlite_file_check(of(*ret_store)->db, APPLICATION_ID, VERSION);
     if (err.code) {
         state_store_close(*ret_store);
         *ret_store = NULL;
@@ -342,12 +298,8 @@ CC_ERR state_sqlite_open(const char *path, struct state_store **ret_store)
 
 CC_ERR state_sqlite_create(const char *path)
 {
-    /* An empty file is an empty database; made here so that it never had another mode. */
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? CC_FAIL(EXISTS, "state store") : CC_FAIL(IO, "state store");
-    (void)close(fd);
     struct state_store *store = NULL;
+    CC_TRY(sqlite_file_make(path));
     CC_TRY(open_store(path, &store));
     cc_err err = execute(of(store), schema);
     state_store_close(store);

@@ -35,6 +35,36 @@ static cc_err check_seen(struct state_store *store, struct state_fault *fault)
     return stored > seen ? seen_write(store->seen_path, stored, false) : CC_OK;
 }
 
+static const struct state_record *
+find_in(const struct state_image *image, const char *kind, const char *name)
+{
+    for (size_t i = 0; i < image->count; i++) {
+        const struct state_record *record = &image->records[i];
+        if (state_record_order(record->kind, record->name, kind, name) == 0)
+            return record;
+    }
+    return NULL;
+}
+
+CC_ERR state_read_unverified(struct state_store *store,
+                             const char *kind,
+                             const char *name,
+                             struct buf *ret_bytes,
+                             bool *ret_empty)
+{
+    struct state_image image = {0};
+    cc_assert(!store->opened);
+    cc_err err = store->ops->load(store, &image);
+    const struct state_record *record = err.code ? NULL : find_in(&image, kind, name);
+    *ret_empty = !err.code && image.generation == 0 && image.count == 0;
+    if (record)
+        err = buf_append(ret_bytes, record->bytes, record->len);
+    else if (!err.code && !*ret_empty)
+        err = CC_FAIL(TAMPERED, "the state store has other records, and not this one");
+    state_image_release(&image);
+    return err;
+}
+
 CC_ERR state_open(struct state_store *store,
                   const struct state_pin *pin,
                   const char *seen_path,
@@ -45,6 +75,20 @@ CC_ERR state_open(struct state_store *store,
     CC_TRY(store->ops->load(store, &store->image));
     CC_TRY(state_image_verify(&store->image, store->chamber_id, store->identity_public, ret_fault));
     CC_TRY(check_seen(store, ret_fault));
+    store->opened = true;
+    return CC_OK;
+}
+
+CC_ERR state_open_joined(struct state_store *store,
+                         const struct state_pin *pin,
+                         const char *seen_path,
+                         struct state_fault *ret_fault)
+{
+    *ret_fault = (struct state_fault){0};
+    CC_TRY(keep_pin(store, pin, seen_path));
+    CC_TRY(store->ops->load(store, &store->image));
+    CC_TRY(state_image_verify(&store->image, store->chamber_id, store->identity_public, ret_fault));
+    CC_TRY(seen_write(store->seen_path, store->image.generation, true));
     store->opened = true;
     return CC_OK;
 }
@@ -60,13 +104,61 @@ CC_ERR state_open_new(struct state_store *store, const struct state_pin *pin, co
     return CC_OK;
 }
 
+static cc_err take_newer(struct state_store *store,
+                         struct state_image *next,
+                         struct state_fault *fault,
+                         bool *ret_changed)
+{
+    struct state_mark known, stored;
+    CC_TRY(store->ops->load(store, next));
+    state_image_mark(&store->image, &known);
+    state_image_mark(next, &stored);
+    if (state_mark_equal(&known, &stored))
+        return CC_OK;
+    CC_TRY(state_image_verify(next, store->chamber_id, store->identity_public, fault));
+    if (stored.generation <= known.generation) {
+        *fault = (struct state_fault){.what = "the whole store was rolled back", .kind = "head"};
+        return CC_FAIL(TAMPERED, "the state store is older than what is known here");
+    }
+    CC_TRY(seen_write(store->seen_path, stored.generation, false));
+    state_image_release(&store->image);
+    store->image = *next;
+    *next = (struct state_image){0};
+    *ret_changed = true;
+    return CC_OK;
+}
+
+CC_ERR
+state_refresh(struct state_store *store, bool *ret_changed, struct state_fault *ret_fault)
+{
+    struct state_mark known, stored;
+    struct state_image next = {0};
+    cc_assert(store->opened);
+    *ret_changed = false;
+    *ret_fault = (struct state_fault){0};
+    CC_TRY(store->ops->peek(store, &stored));
+    state_image_mark(&store->image, &known);
+    if (state_mark_equal(&known, &stored))
+        return CC_OK;
+    cc_err err = take_newer(store, &next, ret_fault, ret_changed);
+    state_image_release(&next);
+    return err;
+}
+
 const struct state_record *
 state_find(const struct state_store *store, const char *kind, const char *name)
 {
     cc_assert(store->opened);
+    return find_in(&store->image, kind, name);
+}
+
+const struct state_record *
+state_next(const struct state_store *store, const char *kind, const char *after)
+{
+    cc_assert(store->opened);
     for (size_t i = 0; i < store->image.count; i++) {
         const struct state_record *record = &store->image.records[i];
-        if (state_record_order(record->kind, record->name, kind, name) == 0)
+        if (strcmp(record->kind, kind) == 0 && (!after || strcmp(record->name, after) > 0))
             return record;
     }
     return NULL;
@@ -74,10 +166,10 @@ state_find(const struct state_store *store, const char *kind, const char *name)
 
 /* --- a change ------------------------------------------------------------------------------------------ */
 
-static bool is_word(const char *text, size_t size)
+static bool is_word(const char *text, size_t size, const char *letters)
 {
     size_t len = strlen(text);
-    return len > 0 && len < size && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len;
+    return len > 0 && len < size && strspn(text, letters) == len;
 }
 
 static cc_err copy_record(struct state_record *to, const struct state_record *from)
@@ -123,17 +215,19 @@ place_of(const struct state_image *image, const struct state_change *change, boo
     return at;
 }
 
-static cc_err apply(struct state_image *image, const struct state_change *change)
+static void take_out(struct state_image *image, size_t at)
 {
-    bool there = false;
-    if (!is_word(change->kind, STATE_KIND_SIZE) || !is_word(change->name, STATE_NAME_SIZE))
-        return CC_FAIL(LIMIT, "name of a state record");
-    if (change->bytes.len > STATE_RECORD_MAX || image->count >= STATE_RECORDS_MAX)
-        return CC_FAIL(LIMIT, "a state record is too large, or there are too many");
-    size_t at = place_of(image, change, &there);
-    uint64_t version = there ? image->records[at].version : 0;
-    if (version != change->expected_version)
-        return CC_FAIL(CONFLICT, "a state record has changed meanwhile");
+    cc_free(image->records[at].bytes);
+    image->count--;
+    memmove(&image->records[at], &image->records[at + 1],
+            (image->count - at) * sizeof *image->records);
+    image->records[image->count] = (struct state_record){0};
+}
+
+static cc_err
+put(struct state_image *image, const struct state_change *change, size_t at, bool there)
+{
+    const uint64_t version = there ? image->records[at].version : 0;
     uint8_t *bytes = cc_alloc(change->bytes.len ? change->bytes.len : 1);
     if (!bytes)
         return CC_FAIL(NO_MEMORY, NULL);
@@ -155,6 +249,46 @@ static cc_err apply(struct state_image *image, const struct state_change *change
     return CC_OK;
 }
 
+/* The emergency seal, and the note of the owner who asks for it: a store that is full of other records has to take them (T25). */
+static bool is_for_emergency(const struct state_change *change)
+{
+    static const struct {
+        const char *kind;
+        const char *name;
+    } rows[] = {{"seal", "latch"}, {"auth", "owners"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(change->kind, rows[i].kind) == 0 && strcmp(change->name, rows[i].name) == 0)
+            return true;
+    return false;
+}
+
+static bool has_room(const struct state_image *image, const struct state_change *change)
+{
+    const size_t kept = is_for_emergency(change) ? 0 : STATE_RECORDS_KEPT;
+    return image->count < STATE_RECORDS_MAX - kept;
+}
+
+static cc_err apply(struct state_image *image, const struct state_change *change)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    static const char name_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-.";
+    bool there = false;
+    if (!is_word(change->kind, STATE_KIND_SIZE, letters) ||
+        !is_word(change->name, STATE_NAME_SIZE, name_letters))
+        return CC_FAIL(LIMIT, "name of a state record");
+    size_t at = place_of(image, change, &there);
+    if ((there ? image->records[at].version : 0) != change->expected_version)
+        return CC_FAIL(CONFLICT, "a state record has changed meanwhile");
+    if (change->remove) {
+        if (there)
+            take_out(image, at);
+        return CC_OK;
+    }
+    if (change->bytes.len > STATE_RECORD_MAX || (!there && !has_room(image, change)))
+        return CC_FAIL(LIMIT, "a state record is too large, or there are too many");
+    return put(image, change, at, there);
+}
+
 static cc_err
 sign(struct state_store *store, const struct state_signer *signer, struct state_image *next)
 {
@@ -168,6 +302,14 @@ sign(struct state_store *store, const struct state_signer *signer, struct state_
     return state_image_verify(next, store->chamber_id, store->identity_public, &fault);
 }
 
+static bool is_gone(const struct state_image *next, const struct state_record *record)
+{
+    bool there = false;
+    const struct state_change same = {.kind = record->kind, .name = record->name};
+    (void)place_of(next, &same, &there);
+    return !there;
+}
+
 static cc_err commit(struct state_store *store,
                      const struct state_change *changes,
                      size_t count,
@@ -175,17 +317,24 @@ static cc_err commit(struct state_store *store,
                      struct state_image *next)
 {
     CC_CLEANUP(cc_freep) size_t *written = cc_alloc_array(count, sizeof *written);
-    if (!written)
+    CC_CLEANUP(cc_freep)
+    const struct state_record **removed = cc_alloc_array(count, sizeof *removed);
+    if (!written || !removed)
         return CC_FAIL(NO_MEMORY, NULL);
     CC_TRY(copy_image(&store->image, store->image.count + count, next));
     for (size_t i = 0; i < count; i++)
         CC_TRY(apply(next, &changes[i]));
     CC_TRY(sign(store, signer, next));
-    size_t n = 0;
+    struct state_delta delta = {.written = written, .removed = removed};
     for (size_t i = 0; i < next->count; i++)
         if (next->records[i].generation == next->generation)
-            written[n++] = i;
-    CC_TRY(store->ops->swap(store, store->image.generation, next, written, n));
+            written[delta.written_count++] = i;
+    for (size_t i = 0; i < store->image.count; i++)
+        if (is_gone(next, &store->image.records[i]))
+            removed[delta.removed_count++] = &store->image.records[i];
+    struct state_mark known;
+    state_image_mark(&store->image, &known);
+    CC_TRY(store->ops->swap(store, &known, next, &delta));
     state_image_release(&store->image);
     store->image = *next;
     *next = (struct state_image){0};

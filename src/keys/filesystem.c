@@ -173,24 +173,41 @@ static struct eth_pubkey identity_of(const struct stat *st)
     return id;
 }
 
+static cc_err
+open_file(const char *path, int *ret_fd, struct stat *ret_st, struct key_file_facts *ret_facts)
+{
+    *ret_facts = (struct key_file_facts){0};
+    /* Not blocking: opening a FIFO would wait for its writer. */
+    CC_CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, ret_st) != 0) {
+        ret_facts->missing = fd < 0 && (errno == ENOENT || errno == ENOTDIR);
+        return open_failed();
+    }
+    if (!S_ISREG(ret_st->st_mode))
+        return CC_FAIL(KEY_FILE, "not a regular file");
+    ret_facts->opened = true;
+    ret_facts->identity = identity_of(ret_st);
+    ret_facts->open_to_others = (ret_st->st_mode & (S_IRWXG | S_IRWXO)) != 0;
+    *ret_fd = fd;
+    fd = -1;
+    return CC_OK;
+}
+
+CC_ERR key_file_look(const char *path, struct key_file_facts *ret_facts)
+{
+    CC_CLEANUP(fd_closep) int fd = -1;
+    struct stat st;
+    return open_file(path, &fd, &st, ret_facts);
+}
+
 CC_ERR key_file_read(const char *path,
                      bool strict,
                      struct buf *ret_content,
                      struct key_file_facts *ret_facts)
 {
-    *ret_facts = (struct key_file_facts){0};
-    /* Not blocking: opening a FIFO would wait for its writer. */
-    CC_CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    CC_CLEANUP(fd_closep) int fd = -1;
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        ret_facts->missing = fd < 0 && (errno == ENOENT || errno == ENOTDIR);
-        return open_failed();
-    }
-    if (!S_ISREG(st.st_mode))
-        return CC_FAIL(KEY_FILE, "not a regular file");
-    ret_facts->opened = true;
-    ret_facts->identity = identity_of(&st);
-    ret_facts->open_to_others = (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
+    CC_TRY(open_file(path, &fd, &st, ret_facts));
     if (strict && ret_facts->open_to_others)
         return CC_FAIL(KEY_FILE_MODE, "strict_permissions: chmod go= it");
     if (st.st_size < 0 || (uint64_t)st.st_size > ret_content->max)

@@ -58,6 +58,8 @@ struct key_file_facts {
     bool missing;               /* with IO: there is no such file */
 };
 
+/* Opens it and reads nothing. */
+CC_ERR key_file_look(const char *path, struct key_file_facts *ret_facts);
 /* Reads a regular file whole, to ret_content->max bytes. With `strict`, KEY_FILE_MODE when it is open to others. */
 CC_ERR key_file_read(const char *path,
                      bool strict,

@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include "keys/eip2335.h"
+#include "keys/fence.h"
 #include "keys/load_vault.h"
 #include "keys/web3signer_yaml.h"
 #include "secret/arena.h"
@@ -180,17 +181,44 @@ static cc_err look_at_json(struct load *load, const char *path)
     return take_found(load, index);
 }
 
+/* Each of its files is refused, so that what is not loaded has a name and a number. */
+static cc_err refuse_all(struct load *load, const char *path, cc_err why)
+{
+    CC_CLEANUP(key_files_release) struct key_files fenced = {0};
+    const char *detail = error_detail();
+    log_error("a key directory is fenced off: none of its keys is loaded", KV_STR("path", path),
+              KV_STR("reason", detail),
+              KV_STR("hint", "whose keys are these? Two signers with two histories slash them"));
+    CC_TRY(report_failed(&load->report, path, why, detail, NULL));
+    cc_err err = key_files_scan(&fenced, path);
+    if (err.code)
+        return refuse(load, path, err, NULL);
+    for (size_t i = 0; i < fenced.count; i++)
+        CC_TRY(report_failed(&load->report, fenced.items[i].path, why, "fenced off", NULL));
+    load->report.files += fenced.count;
+    return CC_OK;
+}
+
+static cc_err list_path(struct load *load, const char *path, struct key_files *files)
+{
+    bool there = false;
+    cc_err err =
+        load->doors.knows_history ? fence_check(path, load->doors.history_id, &there) : CC_OK;
+    if (error_is(err, ERROR_KEY_FENCED))
+        return refuse_all(load, path, err);
+    if (!err.code)
+        err = key_files_scan(files, path);
+    if (!err.code)
+        return CC_OK;
+    load->report.incomplete = true;
+    return refuse(load, path, err, NULL);
+}
+
 static cc_err list_files(struct load *load, struct key_files *files)
 {
-    for (uint32_t i = 0; i < load->config->path_count; i++) {
-        const char *path = load->config->paths[i];
-        cc_err err = key_files_scan(files, path);
-        if (!err.code)
-            continue;
-        load->report.incomplete = true;
-        CC_TRY(refuse(load, path, err, NULL));
-    }
-    load->report.files = files->count;
+    for (uint32_t i = 0; i < load->config->path_count; i++)
+        CC_TRY(list_path(load, load->config->paths[i], files));
+    load->report.files += files->count;
     return CC_OK;
 }
 

@@ -2,6 +2,7 @@
  *
  * WHAT      Looks at every configured file, tells the core which keys there are, then has the vault decrypt what it
  *           does not hold yet.
+ *           A directory whose fence (keys/fence.h) names another history is not loaded from.
  * PROMISE   Two phases. First every file is looked at: raw keys go to the vault at once, keystores are reported FOUND
  *           by the public key that they name; then L_DONE{scanned}. Second, keystores whose key the vault holds
  *           already are reported LOADED unread, the others are sent with their passwords, at most
@@ -15,6 +16,8 @@
 #ifndef KEYS_LOAD_H
 #define KEYS_LOAD_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 #include "config/config.h"
@@ -24,6 +27,8 @@ struct load_doors {
     uint32_t key_life;
     int load_fd; /* core */
     uint32_t load_life;
+    bool knows_history;     /* false: fences are not looked at */
+    uint8_t history_id[32]; /* what they must name */
 };
 
 CC_ERR load_run(const struct filesystem_config *config, const struct load_doors *doors);

@@ -111,16 +111,21 @@ unmask(const struct masked *m, const struct yml_node *node, char *ret_text, size
 /* --- one document ------------------------------------------------------------------------------------ */
 
 #define EXPORT_IT "; export the key as an EIP-2335 keystore and describe it as file-keystore"
+#define IMPORT_IT "; `keys import --from "
 
 /* Every type that Web3Signer knows and this signer does not serve. */
 static const struct {
     const char *type;
     const char *detail;
 } refused_types[] = {
-    {"hashicorp", "type hashicorp: keys in HashiCorp Vault are not supported" EXPORT_IT},
-    {"azure-secret", "type azure-secret: keys in Azure Key Vault are not supported" EXPORT_IT},
-    {"aws-secret", "type aws-secret: keys in AWS Secrets Manager are not supported" EXPORT_IT},
-    {"gcp-secret", "type gcp-secret: keys in GCP Secret Manager are not supported" EXPORT_IT},
+    {"hashicorp",
+     "type hashicorp: keys in HashiCorp Vault are not read at a start" IMPORT_IT "hashicorp`"},
+    {"azure-secret",
+     "type azure-secret: keys in Azure Key Vault are not read at a start" IMPORT_IT "azure`"},
+    {"aws-secret", "type aws-secret: keys in AWS Secrets Manager are not read at a start" IMPORT_IT
+                   "aws-secrets`"},
+    {"gcp-secret",
+     "type gcp-secret: keys in GCP Secret Manager are not read at a start" IMPORT_IT "gcp`"},
     {"yubihsm", "type yubihsm: keys in a YubiHSM are not supported" EXPORT_IT},
     {"interlock", "type interlock: keys in USB Armory Interlock are not supported" EXPORT_IT},
     {"azure-key",

@@ -51,7 +51,7 @@ CC_ERR chamber_key_open(const char *path, int *ret_fd)
     if (st.st_mode & (S_IRWXG | S_IRWXO))
         return CC_FAIL(PERMISSIONS, "chamber.key must have mode 0600");
     if (st.st_uid != geteuid() && st.st_uid != 0)
-        return CC_FAIL(PERMISSIONS, "chamber.key belongs to another user");
+        return CC_FAIL(PERMISSIONS, "chamber.key belongs to another user: run this as that one");
     *ret_fd = fd;
     fd = -1;
     return CC_OK;
@@ -74,14 +74,31 @@ static cc_err read_file(int fd, struct key_file *ret_file, size_t *ret_len)
     return CC_OK;
 }
 
+static bool is_well_formed(const struct key_file *file, size_t len)
+{
+    return len == FILE_LEN && ct_equal(file->bytes, magic, MAGIC_LEN) &&
+           file->bytes[FILE_LEN - 1] == '\n';
+}
+
+CC_SENSITIVE CC_ERR chamber_key_copy(const char *from, const char *to)
+{
+    CC_CLEANUP(key_file_wipep) struct key_file file;
+    CC_CLEANUP(fd_closep) int fd = -1;
+    size_t len = 0;
+    CC_TRY(chamber_key_open(from, &fd));
+    CC_TRY(read_file(fd, &file, &len));
+    if (!is_well_formed(&file, len))
+        return CC_FAIL(TAMPERED, "chamber.key is not in its format");
+    return file_write_durable(to, span_of(file.bytes, len), true);
+}
+
 CC_SENSITIVE CC_ERR chamber_key_read(int fd, struct secret *ret_key)
 {
     CC_CLEANUP(fd_closep) int own = fd;
     CC_CLEANUP(key_file_wipep) struct key_file file;
     size_t len = 0;
     CC_TRY(read_file(own, &file, &len));
-    if (len != FILE_LEN || !ct_equal(file.bytes, magic, MAGIC_LEN) ||
-        file.bytes[FILE_LEN - 1] != '\n')
+    if (!is_well_formed(&file, len))
         return CC_FAIL(TAMPERED, "chamber.key is not in its format");
     if (ct_hex_decode(file.bytes + MAGIC_LEN, secret_borrow_mut(ret_key), SECRET_SIZE).code)
         return CC_FAIL(TAMPERED, "chamber.key is not in its format");

@@ -16,6 +16,7 @@ struct entry {
     bool leaving; /* stale already, and wiped when nobody holds it any more */
     uint32_t generation;
     uint32_t holders;
+    uint32_t sources;      /* enum b_key_source, of this loading */
     struct secret *secret; /* NULL: not loaded now */
     struct floor floor;
 };
@@ -135,6 +136,7 @@ static cc_err entry_load(struct key_table *t, struct entry *e, const struct bls_
     CC_TRY(arena_take(t->arena, &e->secret));
     memcpy(secret_borrow_mut(e->secret), secret->scalar, sizeof secret->scalar);
     e->generation++;
+    e->sources = 0;
     t->loaded++;
     return CC_OK;
 }
@@ -144,6 +146,16 @@ CC_ERR key_table_add(struct key_table *table,
                      const struct eth_pubkey *pubkey,
                      struct key_handle *ret_handle,
                      bool *ret_existed)
+{
+    return key_table_add_from(table, secret, pubkey, B_KEY_FROM_FILE, ret_handle, ret_existed);
+}
+
+CC_ERR key_table_add_from(struct key_table *table,
+                          const struct bls_secret *secret,
+                          const struct eth_pubkey *pubkey,
+                          uint32_t source,
+                          struct key_handle *ret_handle,
+                          bool *ret_existed)
 {
     uint32_t number = 0;
     lock(&table->lock);
@@ -155,6 +167,8 @@ CC_ERR key_table_add(struct key_table *table,
         *ret_existed = e->secret != NULL;
         if (!e->secret)
             err = entry_load(table, e, secret);
+        if (!err.code)
+            e->sources |= source;
         *ret_handle = (struct key_handle){number, e->generation};
         unlock(&e->lock);
     }
@@ -243,6 +257,20 @@ void key_table_seal(struct key_table *table)
     unlock(&table->lock);
 }
 
+void key_table_drop_source(struct key_table *table, uint32_t source)
+{
+    lock(&table->lock);
+    for (uint32_t i = 0; i < table->count; i++) {
+        struct entry *e = table->entries[i];
+        lock(&e->lock);
+        e->sources &= ~source;
+        if (e->secret && !e->sources)
+            entry_unload(table, e);
+        unlock(&e->lock);
+    }
+    unlock(&table->lock);
+}
+
 uint32_t key_table_count(struct key_table *table)
 {
     lock(&table->lock);
@@ -264,7 +292,7 @@ uint32_t key_table_list(struct key_table *table,
         struct entry *e = table->entries[i];
         lock(&e->lock);
         if (e->secret)
-            ret_names[n++] = (struct key_name){{i, e->generation}, e->pubkey};
+            ret_names[n++] = (struct key_name){{i, e->generation}, e->pubkey, e->sources};
         unlock(&e->lock);
     }
     *ret_next = i < table->count ? i : 0;

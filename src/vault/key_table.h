@@ -32,23 +32,33 @@ void key_table_free(struct key_table *table);
 /* For anti_slashing.backend noop, which promises nothing: floors are no longer asked. Before any thread uses the table. */
 void key_table_drop_floors(struct key_table *table);
 
-/* Loads a key; *ret_existed when it was loaded already (then the handle is the one it had). */
+/* Loads a key from a file; *ret_existed when it was loaded already (then the handle is the one it had). */
 CC_ERR key_table_add(struct key_table *table,
                      const struct bls_secret *secret,
                      const struct eth_pubkey *pubkey,
                      struct key_handle *ret_handle,
                      bool *ret_existed);
+/* The same for a key from elsewhere (enum b_key_source). */
+CC_ERR key_table_add_from(struct key_table *table,
+                          const struct bls_secret *secret,
+                          const struct eth_pubkey *pubkey,
+                          uint32_t source,
+                          struct key_handle *ret_handle,
+                          bool *ret_existed);
 CC_ERR key_table_find(struct key_table *table,
                       const struct eth_pubkey *pubkey,
                       struct key_handle *ret_handle);
 CC_ERR key_table_remove(struct key_table *table, struct key_handle handle);
 /* Wipes every key; from then on nothing can be added. */
+/* Takes this source from all keys; those that have no other go. */
+void key_table_drop_source(struct key_table *table, uint32_t source);
 void key_table_seal(struct key_table *table);
 uint32_t key_table_count(struct key_table *table);
 
 struct key_name {
     struct key_handle handle;
     struct eth_pubkey pubkey;
+    uint32_t sources; /* enum b_key_source */
 };
 /* Lists at most `max` loaded keys from entry `from` on; *ret_next is where to go on, 0 at the end. */
 uint32_t key_table_list(struct key_table *table,

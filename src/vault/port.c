@@ -100,6 +100,21 @@ void port_return(struct port *port, struct port_door *door)
     unlock(port);
 }
 
+void port_keep(struct port *port, struct port_door *door)
+{
+    lock(port);
+    door->holders++;
+    unlock(port);
+}
+
+void port_let_go(struct port *port, struct port_door *door)
+{
+    lock(port);
+    if (--door->holders == 0 && door->ended)
+        door_free(door);
+    unlock(port);
+}
+
 void port_close(struct port *port)
 {
     lock(port);

@@ -46,6 +46,11 @@ void port_open(struct port *port);
 struct port_door *port_take(struct port *port);
 /* Gives a door back that has ended; the other threads are woken out of it. */
 void port_return(struct port *port, struct port_door *door);
+/* One more holder of a door that the caller has: work that is done beside it. Ends with port_let_go(), which does not end the
+ * door.
+ */
+void port_keep(struct port *port, struct port_door *door);
+void port_let_go(struct port *port, struct port_door *door);
 void port_close(struct port *port);
 
 #endif

@@ -7,7 +7,10 @@
 #include "base/log.h"
 
 #include "crypto/self_test.h"
+#include "secret/wipe.h"
 #include "vault/core_door.h"
+#include "vault/document_door.h"
+#include "vault/imports.h"
 #include "vault/key_door.h"
 #include "wire/control.h"
 
@@ -15,13 +18,20 @@ enum {
     OPENER_NICE = 5
 };
 
+enum duty {
+    DUTY_SIGN, /* and all else that the core asks */
+    DUTY_OPEN, /* for the loader */
+    DUTY_IMPORT,
+    DUTY_DOCUMENTS
+};
+
 struct thread {
     struct threads *all;
     pthread_t id;
     bool started;
-    bool opener;
-    struct door_message *in;  /* an opener's lies in a locked region */
-    struct door_message *out; /* answers hold no secret */
+    enum duty duty;
+    struct door_message *in;  /* in a locked region: passwords and shares pass through */
+    struct door_message *out; /* answers hold no secret but those that are wiped below */
     struct sign_work *work;   /* a signer's */
 };
 
@@ -29,6 +39,8 @@ struct threads {
     struct threads_plan plan;
     struct port core_port;
     struct port key_port;
+    struct port documents_port;
+    struct imports *imports;
     pthread_mutex_t lock; /* guards running and failed */
     pthread_cond_t began;
     uint32_t running;
@@ -75,11 +87,29 @@ static cc_err send_answer(struct thread *self, const struct port_door *door, enu
     return err;
 }
 
+/* Hands the keystore on; what finds no room is answered here. */
+static cc_err hand_on(struct thread *self, struct port_door *door)
+{
+    const struct b_import *request = (const void *)self->in->items;
+    cc_err err = imports_put(self->all->imports, door, request);
+    const struct b_row answer = {.id = request->id, .error = (uint32_t)err.code};
+    door_message_wipe(self->in);
+    return err.code ? door_send(door->fd, door->life, B_ROW, &answer, sizeof answer, 1) : CC_OK;
+}
+
 static cc_err serve_core(struct thread *self, struct port_door *door)
 {
     CC_TRY(door_receive(door->fd, door->life, door_b_to_vault, self->in));
+    if (self->in->head.type == B_IMPORT)
+        return hand_on(self, door);
     core_door_answer(self->all->plan.vault, self->work, &door->greeted, self->in, self->out);
-    return send_answer(self, door, ROOM_CORE);
+    cc_err err = send_answer(self, door, ROOM_CORE);
+    if (self->in->head.type == B_SET_UNWRAP)
+        door_message_wipe(self->in);
+    if (self->out->head.type == B_SUBKEY_IS || self->out->head.type == B_SHARE ||
+        self->out->head.type == B_ROOT_MADE)
+        door_message_wipe(self->out);
+    return err;
 }
 
 static cc_err serve_loader(struct thread *self, struct port_door *door)
@@ -92,45 +122,103 @@ static cc_err serve_loader(struct thread *self, struct port_door *door)
     return send_answer(self, door, ROOM_LOADER);
 }
 
-static void serve_port(struct thread *self, struct port *port)
+static cc_err serve_documents(struct thread *self, struct port_door *door)
 {
+    CC_TRY(door_receive(door->fd, door->life, door_documents_to_vault, self->in));
+    document_door_answer(self->all->plan.vault, self->in, self->out);
+    cc_err err = send_answer(self, door, ROOM_CORE);
+    if (self->out->head.type == D_TEXT)
+        door_message_wipe(self->out);
+    return err;
+}
+
+static void serve_port(struct thread *self)
+{
+    struct threads *all = self->all;
+    const struct {
+        struct port *port;
+        const char *name;
+        cc_err (*serve)(struct thread *self, struct port_door *door);
+    } ports[] = {
+        [DUTY_SIGN] = {&all->core_port, "B", serve_core},
+        [DUTY_OPEN] = {&all->key_port, "key", serve_loader},
+        [DUTY_DOCUMENTS] = {&all->documents_port, "documents", serve_documents},
+    };
+    struct port *port = ports[self->duty].port;
     for (struct port_door *door; (door = port_take(port)) != NULL;) {
         cc_err err;
         do
-            err = self->opener ? serve_loader(self, door) : serve_core(self, door);
+            err = ports[self->duty].serve(self, door);
         while (!err.code);
         if (error_is(err, ERROR_PROTOCOL))
-            log_error("door closed", KV_STR("door", self->opener ? "key" : "B"), KV_ERR(err));
+            log_error("door closed", KV_STR("door", ports[self->duty].name), KV_ERR(err));
         port_return(port, door);
+    }
+}
+
+/* A door that has ended meanwhile is not read from here: its other holders notice. */
+static void serve_imports(struct thread *self)
+{
+    struct threads *all = self->all;
+    struct b_import *request = (void *)self->in->items;
+    for (struct port_door *door; (door = imports_take(all->imports, request)) != NULL;) {
+        self->in->head =
+            (struct door_head){.type = B_IMPORT, .count = 1, .item_size = sizeof *request};
+        core_door_answer(all->plan.vault, NULL, &door->greeted, self->in, self->out);
+        wipe(request, sizeof *request);
+        (void)send_answer(self, door, ROOM_CORE).code;
+        port_let_go(&all->core_port, door);
     }
 }
 
 static void *thread_main(void *argument)
 {
     struct thread *self = argument;
-    if (self->opener) {
-        /* Keystores are opened beside the signing of those that are loaded already: duties go first. */
+    if (self->duty != DUTY_SIGN) {
+        /* Keystores are opened, and documents made, beside the signing of keys that are loaded already: duties go first. */
         (void)setpriority(PRIO_PROCESS, 0, OPENER_NICE);
     }
     announce(self->all, warm_up());
-    serve_port(self, self->opener ? &self->all->key_port : &self->all->core_port);
+    if (self->duty == DUTY_IMPORT)
+        serve_imports(self);
+    else
+        serve_port(self);
     return NULL;
 }
 
-static cc_err thread_init(struct thread *self, struct threads *all, bool opener)
+static cc_err thread_init(struct thread *self, struct threads *all, enum duty duty)
 {
     void *in = NULL;
     self->all = all;
-    self->opener = opener;
+    self->duty = duty;
     self->out = cc_alloc(sizeof *self->out);
-    if (opener) {
-        CC_TRY(secret_map(sizeof *self->in, &in));
-    } else {
-        CC_TRY(sign_work_new(engine_signer(all->plan.engine), &self->work));
-        in = cc_alloc(sizeof *self->in);
-    }
+    CC_TRY(secret_map(sizeof *self->in, &in));
     self->in = in;
-    return self->in && self->out ? CC_OK : CC_FAIL(NO_MEMORY, "a thread's messages");
+    if (duty == DUTY_SIGN)
+        CC_TRY(sign_work_new(engine_signer(all->plan.engine), &self->work));
+    return self->out ? CC_OK : CC_FAIL(NO_MEMORY, "a thread's messages");
+}
+
+static uint32_t count_of(const struct threads_plan *plan)
+{
+    return plan->signers + 2 * plan->openers + plan->documents;
+}
+
+size_t threads_locked_memory(const struct threads_plan *plan)
+{
+    const size_t messages = count_of(plan);
+    return plan->signers * (size_t)SIGN_WORK_LOCKED_MAX +
+           messages * sizeof(struct door_message) * 2 + imports_locked_memory() * 2;
+}
+
+/* Signers first, then openers, then importers, then who makes documents. */
+static enum duty duty_of(const struct threads_plan *plan, uint32_t number)
+{
+    if (number < plan->signers)
+        return DUTY_SIGN;
+    if (number < plan->signers + plan->openers)
+        return DUTY_OPEN;
+    return number < plan->signers + 2 * plan->openers ? DUTY_IMPORT : DUTY_DOCUMENTS;
 }
 
 CC_ERR threads_new(const struct threads_plan *plan, struct threads **ret_threads)
@@ -141,13 +229,15 @@ CC_ERR threads_new(const struct threads_plan *plan, struct threads **ret_threads
     t->plan = *plan;
     port_init(&t->core_port);
     port_init(&t->key_port);
+    port_init(&t->documents_port);
     cc_assert(pthread_mutex_init(&t->lock, NULL) == 0);
     cc_assert(pthread_cond_init(&t->began, NULL) == 0);
-    t->count = plan->signers + plan->openers;
+    t->count = count_of(plan);
     t->threads = cc_alloc_array(t->count, sizeof *t->threads);
-    cc_err err = t->threads ? CC_OK : CC_FAIL(NO_MEMORY, "threads");
+    cc_err err =
+        t->threads ? imports_new(&t->core_port, &t->imports) : CC_FAIL(NO_MEMORY, "threads");
     for (uint32_t i = 0; !err.code && i < t->count; i++)
-        err = thread_init(&t->threads[i], t, i >= plan->signers);
+        err = thread_init(&t->threads[i], t, duty_of(plan, i));
     if (err.code) {
         threads_stop(t);
         return err;
@@ -182,14 +272,17 @@ struct port *threads_key_port(struct threads *threads)
     return &threads->key_port;
 }
 
+struct port *threads_documents_port(struct threads *threads)
+{
+    return &threads->documents_port;
+}
+
 static void thread_end(struct thread *self)
 {
     if (self->started)
         cc_assert(pthread_join(self->id, NULL) == 0);
-    if (self->opener)
+    if (self->in)
         secret_unmap(self->in, sizeof *self->in);
-    else
-        cc_free(self->in);
     cc_free(self->out);
     sign_work_free(self->work);
 }
@@ -200,10 +293,15 @@ void threads_stop(struct threads *threads)
         return;
     port_close(&threads->core_port);
     port_close(&threads->key_port);
+    port_close(&threads->documents_port);
+    if (threads->imports)
+        imports_close(threads->imports);
     for (uint32_t i = 0; threads->threads && i < threads->count; i++)
         thread_end(&threads->threads[i]);
+    imports_free(threads->imports);
     port_destroy(&threads->core_port);
     port_destroy(&threads->key_port);
+    port_destroy(&threads->documents_port);
     (void)pthread_cond_destroy(&threads->began);
     (void)pthread_mutex_destroy(&threads->lock);
     cc_free(threads->threads);

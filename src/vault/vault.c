@@ -11,10 +11,13 @@
  *   exit exit_group          end of threads, of the process
  *   rt_sigaction tgkill getpid gettid   abort() of a failed assertion
  *
- * No open, no socket, no clone, no exec, no ioctl: all threads run and every library has loaded before it.
+ *   ioctl (one number)       in an enclave: its security module
+ *
+ * No open, no socket, no clone, no exec: all threads run and every library has loaded before it.
  */
 #include "vault/vault.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -23,7 +26,8 @@
 
 #include "crypto/self_test.h"
 #include "secret/harden.h"
-#include "vault/sign.h"
+#include "vault/auto_unseal.h"
+#include "vault/document_door.h"
 #include "vault/threads.h"
 
 enum {
@@ -37,19 +41,31 @@ static size_t keystore_memory(void)
 }
 
 static struct threads_plan
-plan_of(const struct room_context *room, struct engine *engine, struct vault *vault)
+plan_of(const struct config *config, int control_fd, struct engine *engine, struct vault *vault)
 {
-    uint64_t signers = room->config->signing.concurrency;
+    uint64_t signers = config->signing.concurrency;
     /* One per processor, which raw keys need; what scrypt may take at a time is the gate's matter. */
-    uint64_t openers = u64_min(room->config->key_sources.filesystem.keystore_load_concurrency,
-                               machine_processors());
+    uint64_t openers =
+        u64_min(config->key_sources.filesystem.keystore_load_concurrency, machine_processors());
     return (struct threads_plan){
         .signers = (uint32_t)u64_min(signers ? signers : machine_processors(), THREADS_MAX),
         .openers = (uint32_t)u64_min(u64_max(openers, 1), THREADS_MAX),
-        .control_fd = room->control_fd,
+        .control_fd = control_fd,
         .engine = engine,
         .vault = vault,
+        .documents = config->tee.platform == TEE_NITRO,
     };
+}
+
+/* Threads use it from CONTROL_START on: another one is none of the supervisor's. */
+static cc_err take_nsm(struct vault *vault, int fd)
+{
+    cc_err err = fd < 0 || vault->nsm
+                     ? CC_FAIL(PROTOCOL, "one security module, with its descriptor")
+                     : nsm_adopt(fd, &vault->nsm);
+    if (err.code && fd >= 0)
+        (void)close(fd);
+    return err;
 }
 
 /* What a message of the supervisor means, before and after CONTROL_START. A descriptor that is not taken over is
@@ -67,6 +83,12 @@ obey(struct vault *vault, struct threads *threads, const struct control *message
         if (fd < 0)
             return CC_FAIL(PROTOCOL, "a door without its descriptor");
         return port_put(threads_key_port(threads), fd, message->life);
+    case CONTROL_DOOR_DOCUMENTS:
+        if (fd < 0)
+            return CC_FAIL(PROTOCOL, "a door without its descriptor");
+        return port_put(threads_documents_port(threads), fd, message->life);
+    case CONTROL_NSM:
+        return take_nsm(vault, fd);
     case CONTROL_CHAMBER_KEY:
         if (fd < 0)
             return CC_FAIL(PROTOCOL, "chamber.key without its descriptor");
@@ -74,11 +96,15 @@ obey(struct vault *vault, struct threads *threads, const struct control *message
     case CONTROL_START:
         chamber_set_mode(vault->chamber, (enum room_mode)message->value);
         break;
+    case CONTROL_ORDER:
     case CONTROL_LOG_LEVEL:
         log_set_level((enum log_level)message->value);
         break;
     case CONTROL_DOOR_FRONT:
     case CONTROL_DOOR_LOAD:
+    case CONTROL_AWS_INPUTS:
+    case CONTROL_TLS:
+    case CONTROL_TLS_TAKEN:
     case CONTROL_LISTENER:
     case CONTROL_RELOAD:
     case CONTROL_DRAIN:
@@ -87,6 +113,7 @@ obey(struct vault *vault, struct threads *threads, const struct control *message
     case CONTROL_WANT_LOADER:
     case CONTROL_PEER_STALLED:
     case CONTROL_DRAINED:
+    case CONTROL_SEALED:
         break;
     }
     if (fd >= 0)
@@ -102,7 +129,10 @@ static cc_err collect(const struct room_context *room, struct vault *vault, stru
         CC_TRY(control_receive(room->control_fd, &message, &fd));
         CC_TRY(obey(vault, threads, &message, fd));
     } while (message.type != CONTROL_START);
-    return CC_OK;
+    if (room->config->tee.platform != TEE_NITRO)
+        return CC_OK;
+    return vault->nsm ? document_door_look(vault)
+                      : CC_FAIL(PROTOCOL, "started without the enclave's security module");
 }
 
 /* Until the supervisor closes the line or ends: then the vault ends too, and wipes. What one message asks for may fail
@@ -123,6 +153,11 @@ static cc_err serve(const struct room_context *room, struct vault *vault, struct
     }
 }
 
+static uint64_t key_slots(const struct vault *vault)
+{
+    return u64_min(arena_capacity(vault->arena) - VAULT_OTHER_SECRETS, VAULT_KEYS_MAX);
+}
+
 static cc_err run(const struct room_context *room, struct vault *vault, struct threads *threads)
 {
     CC_TRY(threads_start(threads));
@@ -130,10 +165,13 @@ static cc_err run(const struct room_context *room, struct vault *vault, struct t
     CC_TRY(room->lock(ROOM_VAULT));
     port_open(threads_core_port(threads));
     port_open(threads_key_port(threads));
-    log_info("vault ready",
-             KV_NUM("key_slots",
-                    u64_min(arena_capacity(vault->arena) - VAULT_OTHER_SECRETS, VAULT_KEYS_MAX)),
-             KV_STR("memory", arena_is_kernel_secret(vault->arena) ? "memfd_secret" : "locked"));
+    port_open(threads_documents_port(threads));
+    const bool hidden = secret_is_kernel_secret();
+    log_info("vault ready", KV_NUM("key_slots", key_slots(vault)),
+             KV_STR("memory", hidden ? "memfd_secret" : "locked"));
+    if (!hidden)
+        log_warn("the keys lie in memory that root can read: memfd_secret can't be had",
+                 KV_STR("hint", "secretmem.enable=1 on the kernel's command line"));
     CC_TRY(control_send(room->control_fd, CONTROL_READY, 0, 0, -1));
     return serve(room, vault, threads);
 }
@@ -147,18 +185,47 @@ static bool promises_nothing(const struct anti_slashing_config *config)
     return true;
 }
 
-static size_t locked_memory(const struct threads_plan *plan)
+/* Whom words are encrypted to is the vault's own configuration too, not the core's word. */
+static cc_err take_recipients(const struct generate_backup_config *config,
+                              struct generator *generator)
 {
-    return VAULT_LOCKED_MAX + plan->signers * (size_t)SIGN_WORK_LOCKED_MAX +
-           plan->openers * sizeof(struct door_message) * 2;
+    struct age_recipient recipients[CONFIG_LIST_MAX];
+    if (!config->enabled)
+        return CC_OK;
+    for (uint32_t i = 0; i < config->recipients.count; i++)
+        CC_TRY(age_recipient_parse(span_str(config->recipients.items[i]), &recipients[i]));
+    generator_set_recipients(generator, recipients, config->recipients.count);
+    return CC_OK;
+}
+
+static void raise_memlock(const struct threads_plan *plan)
+{
+    harden_raise_memlock(VAULT_LOCKED_MAX + threads_locked_memory(plan) + 2 * sets_locked_memory());
+}
+
+CC_ERR vault_try_memory(const struct config *config, uint64_t *ret_key_slots)
+{
+    struct vault vault;
+    void *region = NULL;
+    const struct threads_plan plan = plan_of(config, -1, NULL, NULL);
+    const size_t size = threads_locked_memory(&plan);
+    raise_memlock(&plan);
+    CC_TRY(secret_map(size, &region));
+    cc_err err = vault_open(config->key_sources.expected_keys, keystore_memory(), NULL, &vault);
+    if (!err.code) {
+        *ret_key_slots = key_slots(&vault);
+        vault_close(&vault);
+    }
+    secret_unmap(region, size);
+    return err;
 }
 
 static cc_err open_and_run(const struct room_context *room, struct engine *engine)
 {
     struct vault vault;
     struct threads *threads = NULL;
-    const struct threads_plan plan = plan_of(room, engine, &vault);
-    harden_raise_memlock(locked_memory(&plan));
+    const struct threads_plan plan = plan_of(room->config, room->control_fd, engine, &vault);
+    raise_memlock(&plan);
     CC_TRY(threads_new(&plan, &threads));
     cc_err err =
         vault_open(room->config->key_sources.expected_keys, keystore_memory(), engine, &vault);
@@ -166,9 +233,19 @@ static cc_err open_and_run(const struct room_context *room, struct engine *engin
         threads_stop(threads);
         return err;
     }
+    vault.root_config = &room->config->tee.root;
+    memcpy(vault.config_digest, room->config->core_digest, sizeof vault.config_digest);
     if (promises_nothing(&room->config->anti_slashing))
         key_table_drop_floors(vault.keys);
-    err = run(room, &vault, threads);
+    if (room->config->signer_state.seal == SEAL_BEGINS_BY_CEREMONY)
+        sets_allow_ceremony(vault.sets);
+    if (room->config->signer_state.auto_unseal)
+        auto_unseal_allow(vault.sets);
+    err = take_recipients(&room->config->chamber_keys.generate_backup, vault.generator);
+    if (!err.code && room->config->tee.platform == TEE_NITRO)
+        err = recipient_new(&vault.recipient);
+    if (!err.code)
+        err = run(room, &vault, threads);
     /* No thread may use what is wiped. */
     threads_stop(threads);
     vault_close(&vault);

@@ -12,5 +12,9 @@
 #include "wire/room.h"
 
 CC_ERR vault_main(const struct room_context *room);
+/* Takes the memory that a vault of this configuration locks at its start, and gives it back; *ret_key_slots: for how many keys
+ * it was enough.
+ */
+CC_ERR vault_try_memory(const struct config *config, uint64_t *ret_key_slots);
 
 #endif

@@ -153,6 +153,7 @@ void backlog_put(struct backlog *backlog,
         pace_count(&backlog->streams[i].pace, 0, now);
     while ((row = pending_list_shift(list))) {
         row->queued_ns = now;
+        trace_mark(row->traced.record, TRACE_QUEUED, now);
         if (is_refused(backlog, row, free_rows))
             pending_list_add(ret_refused, row);
         else
@@ -322,6 +323,16 @@ size_t backlog_count(struct backlog *backlog)
     take_lock(backlog);
     for (size_t i = 0; i < BACKLOG_STREAMS; i++)
         n += fair_queue_count(&backlog->streams[i].queue, KIND_RANK_REST);
+    drop_lock(backlog);
+    return n;
+}
+
+size_t backlog_with_vault(struct backlog *backlog)
+{
+    size_t n = 0;
+    take_lock(backlog);
+    for (size_t i = 0; i < BACKLOG_STREAMS; i++)
+        n += backlog->streams[i].with_vault;
     drop_lock(backlog);
     return n;
 }

@@ -66,5 +66,7 @@ void backlog_poke(struct backlog *backlog);
 void backlog_stop(struct backlog *backlog);
 /* Rows that wait. */
 size_t backlog_count(struct backlog *backlog);
+/* Rows that the vault has. */
+size_t backlog_with_vault(struct backlog *backlog);
 
 #endif

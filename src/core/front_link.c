@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 
+#include "core/audit_answer.h"
 #include "core/backlog.h"
 #include "core/report.h"
 #include "core/test_point.h"
@@ -23,8 +25,13 @@ struct front_link {
     int control_fd;
     struct pending_queue answers;
     pthread_t thread;
-    struct a_signed *items; /* the thread's: one whole message */
-    pthread_mutex_t lock;   /* guards all below */
+    struct a_signed *items;      /* the thread's: one whole message */
+    struct audit_entry *entries; /* and what is written down of it */
+    struct audit *audit;
+    struct board *board;     /* NULL: nothing */
+    struct tracing *tracing; /* NULL: nothing */
+    const struct seal *seal; /* NULL: none */
+    pthread_mutex_t lock;    /* guards all below */
     pthread_cond_t changed;
     struct front_door now;  /* the reader's; fd -1: none */
     struct front_door next; /* not accepted yet; fd -1: none */
@@ -169,6 +176,70 @@ void front_link_shed(struct front_link *link, struct pending_list *list)
     front_link_answer(link, list);
 }
 
+void front_link_set_audit(struct front_link *link, struct audit *audit)
+{
+    link->audit = audit;
+}
+
+void front_link_set_board(struct front_link *link, struct board *board)
+{
+    link->board = board;
+}
+
+void front_link_set_tracing(struct front_link *link, struct tracing *tracing)
+{
+    link->tracing = tracing;
+}
+
+void front_link_set_seal(struct front_link *link, const struct seal *seal)
+{
+    link->seal = seal;
+}
+
+static void withhold(struct a_signed *items, size_t n, enum error_code error)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].error)
+            continue;
+        items[i].error = error;
+        items[i].signature = (struct eth_signature){0};
+    }
+}
+
+/* A signature that can't be written down is not given away; the history keeps that it was made. */
+static void write_down(struct front_link *link, const struct pending_list *rows)
+{
+    struct a_signed *items = link->items;
+    size_t n = 0;
+    size_t wanted = 0;
+    for (const struct pending *row = rows->head; row; row = row->next, n++)
+        if (audit_wants(link->audit, items[n].error))
+            audit_entry_of_answer(&row->outcome, &row->outcome.message.pubkey, &items[n],
+                                  row->address, &link->entries[wanted++]);
+    if (audit_write(link->audit, link->entries, wanted).code)
+        withhold(items, n, ERROR_AUDIT);
+}
+
+static void report_batch(const struct front_link *link, const struct pending_list *rows)
+{
+    const uint64_t wall_s = clock_wall_ms() / 1000;
+    size_t n = 0;
+    for (const struct pending *row = rows->head; row; row = row->next) {
+        const struct a_signed *item = &link->items[n++];
+        report_answer(&row->outcome, &row->outcome.message.pubkey, item, &row->traced,
+                      row->arrived_ns);
+        tracing_end(link->tracing, row->traced.record, &row->outcome, item);
+        board_answered(link->board, &row->outcome, &row->outcome.message.pubkey, item->error,
+                       item->rule, wall_s);
+    }
+}
+
+static void forget_batch(const struct front_link *link, const struct pending_list *rows)
+{
+    for (const struct pending *row = rows->head; row; row = row->next)
+        tracing_forget(link->tracing, row->traced.record);
+}
+
 /* Answers of one door go in one message. */
 static void send_batch(struct front_link *link, struct pending_list *list)
 {
@@ -179,11 +250,16 @@ static void send_batch(struct front_link *link, struct pending_list *list)
     struct pending_list sent = {0};
     size_t n = 0;
     while (list->head && list->head->front_epoch == epoch && (row = pending_list_shift(list))) {
-        if (waits)
-            report_answer(&row->outcome, &row->outcome.message.pubkey, &row->answer,
-                          row->arrived_ns);
         items[n++] = row->answer;
         pending_list_add(&sent, row);
+    }
+    if (seal_is(link->seal))
+        withhold(items, n, ERROR_SEALED);
+    if (waits) {
+        write_down(link, &sent);
+        report_batch(link, &sent);
+    } else {
+        forget_batch(link, &sent);
     }
     pending_give(link->table, &sent);
     test_point_pass(TEST_POINT_ANSWER);
@@ -212,6 +288,7 @@ static void release(struct front_link *link)
     (void)pthread_cond_destroy(&link->changed);
     (void)pthread_mutex_destroy(&link->lock);
     cc_free(link->items);
+    cc_free(link->entries);
     cc_free(link);
 }
 
@@ -228,8 +305,10 @@ CC_ERR front_link_new(struct pending_table *table, int control_fd, struct front_
     cc_assert(pthread_cond_init(&link->changed, NULL) == 0);
     pending_queue_init(&link->answers);
     link->items = cc_alloc_array(ANSWERS_PER_MESSAGE, sizeof *link->items);
-    if (!link->items || pthread_create(&link->thread, NULL, answer_thread, link) != 0) {
-        cc_err err = link->items ? CC_FAIL(SYSTEM, "thread") : CC_FAIL(NO_MEMORY, NULL);
+    link->entries = cc_alloc_array(ANSWERS_PER_MESSAGE, sizeof *link->entries);
+    const bool there = link->items && link->entries;
+    if (!there || pthread_create(&link->thread, NULL, answer_thread, link) != 0) {
+        cc_err err = there ? CC_FAIL(SYSTEM, "thread") : CC_FAIL(NO_MEMORY, NULL);
         release(link);
         return err;
     }

@@ -1,7 +1,7 @@
 /* core/front_link.h - the core's end of door A, across the lives of the front.
  *
  * WHAT      Which socket leads to the front now, and the thread that sends signatures there in batches.
- * PROMISE   An answer goes only to the front that asked: each door has an epoch, and answers of an older one are dropped
+ * PROMISE   No signature leaves before the audit log has it. An answer goes only to the front that asked: each door has an epoch, and answers of an older one are dropped
  *           (C2). A descriptor is closed only when no thread sends on it. A front that does not read for DOOR_STALL_MS is
  *           shut out and reported to the supervisor; nobody waits for it longer.
  * THREADS   offer/stop: the control thread. accept/drop: the reader thread. send, answer: any.
@@ -12,7 +12,10 @@
 #ifndef CORE_FRONT_LINK_H
 #define CORE_FRONT_LINK_H
 
+#include "core/audit.h"
+#include "core/board.h"
 #include "core/pending.h"
+#include "core/seal.h"
 
 struct front_link;
 
@@ -24,6 +27,14 @@ struct front_door {
 
 /* `control_fd`: where a stalled front is reported. */
 CC_ERR front_link_new(struct pending_table *table, int control_fd, struct front_link **ret_link);
+/* Where answers are written down before they leave; NULL: nowhere. Before the first answer is queued. */
+void front_link_set_audit(struct front_link *link, struct audit *audit);
+/* Where refusals are shown; NULL: nowhere. The same. */
+void front_link_set_board(struct front_link *link, struct board *board);
+/* Which of the answers are traced; NULL: none. The same. */
+void front_link_set_tracing(struct front_link *link, struct tracing *tracing);
+/* Once it is sealed no signature leaves; the same. */
+void front_link_set_seal(struct front_link *link, const struct seal *seal);
 /* Ends the answering thread after what is queued; takes NULL. */
 void front_link_free(struct front_link *link);
 

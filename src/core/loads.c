@@ -81,12 +81,16 @@ static bool take_wish(struct loads *loads, bool again)
 
 CC_ERR loads_begin(struct loads *loads)
 {
+    if (seal_is(loads->settings.seal))
+        return CC_FAIL(SEALED, NULL);
     return take_wish(loads, false) ? ask(loads) : CC_FAIL(RELOAD_RUNNING, NULL);
 }
 
 void loads_begin_again(struct loads *loads)
 {
-    if (take_wish(loads, true))
+    if (seal_is(loads->settings.seal))
+        log_notice("the chamber is sealed: no keys are loaded");
+    else if (take_wish(loads, true))
         (void)ask(loads).code; /* an unreachable supervisor ends this room by its control line */
     else
         log_info("keys are being loaded; they will be loaded once more after that");
@@ -186,6 +190,13 @@ static cc_err take_done(struct loads *loads, const struct door_message *message,
     return CC_OK;
 }
 
+static cc_err say_begin(const struct loads *loads, int fd, uint32_t life)
+{
+    struct l_begin begin;
+    memcpy(begin.history_id, loads->settings.history_id, sizeof begin.history_id);
+    return door_send(fd, life, L_BEGIN, &begin, sizeof begin, 1);
+}
+
 static cc_err read_load(struct loads *loads, int fd, uint32_t life, struct load *load)
 {
     while (!load->done) {
@@ -218,7 +229,7 @@ static void end_load(struct loads *loads, const struct load *load, cc_err err)
     loads->retry_pause_ms =
         loads->retry_pause_ms * 2 < RETRY_LAST_MS ? loads->retry_pause_ms * 2 : RETRY_LAST_MS;
     drop_lock(loads);
-    metric_set(METRIC_KEYS_ACTIVE, METRIC_SOURCE_FILESYSTEM, counts.active);
+    metric_set(METRIC_KEYS_ACTIVE, METRIC_SOURCE_FILESYSTEM, counts.active_from[0]);
     metric_set(METRIC_KEY_LOADING, 0, clock_mono_ns() - load->began_ns);
     if (err.code)
         log_error("loading keys failed", KV_ERR(err), KV_NUM("active", counts.active));
@@ -246,7 +257,8 @@ static bool time_passes(struct loads *loads)
         loads->ended_wall_ms = clock_wall_ms();
         loads->retry_ms = loads->ended_once ? 0 : now;
     }
-    if (loads->state == RELOAD_ACTIVE || loads->retry_ms == 0 || now < loads->retry_ms)
+    if (loads->state == RELOAD_ACTIVE || loads->retry_ms == 0 || now < loads->retry_ms ||
+        seal_is(loads->settings.seal))
         return false;
     set_active(loads);
     return true;
@@ -285,7 +297,9 @@ static void *loads_thread(void *argument)
     while (next_door(loads, &fd, &life)) {
         struct load load = {.began_ns = clock_mono_ns()};
         registry_scan_begin(loads->settings.registry);
-        cc_err err = read_load(loads, fd, life, &load);
+        cc_err err = say_begin(loads, fd, life);
+        if (!err.code)
+            err = read_load(loads, fd, life, &load);
         if (error_is(err, ERROR_PROTOCOL))
             metric_add(METRIC_DOOR_ERRORS, METRIC_ROOM_LOADER, 0, 1);
         take_lock(loads);

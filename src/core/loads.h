@@ -3,24 +3,27 @@
  * WHAT      One load at a time: the supervisor is asked for a loader, its load door is read to the end, the registry
  *           follows, keys that are gone leave the vault.
  * PROMISE   A load that does not come to its end removes nothing. Until the first one has ended a failed load is tried
- *           again by itself, with growing pauses.
+ *           again by itself, with growing pauses. While the chamber is sealed there is none.
  * THREADS   Own thread; all functions from any other.
  * OWNERSHIP Borrows all it is given; owns the load door's descriptors.
- * ERRORS    RELOAD_RUNNING.
+ * ERRORS    RELOAD_RUNNING, SEALED.
  * SECRETS   None.
  */
 #ifndef CORE_LOADS_H
 #define CORE_LOADS_H
 
+#include "core/seal.h"
 #include "core/writer.h"
 
 struct loads;
 
 struct loads_settings {
     int control_fd;
+    const uint8_t *history_id; /* 32 bytes: whose keys are loaded */
     struct registry *registry;
     struct vault_client *vault;
     struct writer *writer;
+    const struct seal *seal; /* NULL: none */
 };
 
 CC_ERR loads_start(const struct loads_settings *settings, struct loads **ret_loads);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "core/sign_path.h"
+#include "core/tracing.h"
 #include "eth/kind.h"
 #include "wire/door_a.h"
 #include "wire/door_b.h"
@@ -34,10 +35,12 @@ struct backlog;
 struct pending {
     enum kind_rank rank;
     uint32_t client;      /* who asks: wire/door_a.h */
+    uint8_t address[16];  /* of who asks: wire/caller.h */
     uint32_t front_epoch; /* whose request it is: the front of which door */
     uint64_t arrived_ns;
     uint64_t queued_ns;
     uint64_t sent_ns;
+    struct traced traced;
     struct sign_outcome outcome;
     struct a_signed answer;
     /* private */

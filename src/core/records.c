@@ -35,7 +35,7 @@ void chamber_record_encode(const struct b_chamber *chamber, uint8_t out[static C
     u32_store_be(out, RECORD_VERSION);
     out = put(out + 4, chamber->chamber_id, sizeof chamber->chamber_id);
     out = put(out, chamber->identity_public, sizeof chamber->identity_public);
-    out = put(out, chamber->sealed_master, sizeof chamber->sealed_master);
+    out = put(out, chamber->sealed_root, sizeof chamber->sealed_root);
     (void)put(out, chamber->sealed_identity, sizeof chamber->sealed_identity);
 }
 
@@ -45,7 +45,7 @@ CC_ERR chamber_record_decode(struct span bytes, struct b_chamber *ret_chamber)
     struct b_chamber chamber = {0};
     const uint8_t *at = take(bytes.data + 4, chamber.chamber_id, sizeof chamber.chamber_id);
     at = take(at, chamber.identity_public, sizeof chamber.identity_public);
-    at = take(at, chamber.sealed_master, sizeof chamber.sealed_master);
+    at = take(at, chamber.sealed_root, sizeof chamber.sealed_root);
     (void)take(at, chamber.sealed_identity, sizeof chamber.sealed_identity);
     *ret_chamber = chamber;
     return CC_OK;

@@ -1,6 +1,3 @@
-#include "core/registry.h"
-
-#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,39 +5,8 @@
 #include "base/clock.h"
 #include "base/span.h"
 
+#include "core/registry_inside.h"
 #include "crypto/random.h"
-
-struct entry {
-    struct eth_pubkey pubkey;
-    struct key_handle handle;
-    uint64_t path_hash; /* of the file that last named it; 0: none */
-    uint32_t scan;      /* the last scan that saw it */
-    bool has_handle;
-    bool registered;
-    bool failed;
-};
-
-struct registry {
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t all_registered;
-    struct entry *entries;
-    size_t count;
-    size_t capacity;
-    uint32_t *index; /* entry number + 1 by hash; twice the capacity, a power of two */
-    uint64_t seed;
-    size_t unregistered; /* entries that wait for their protection row */
-    size_t waits_from;   /* no entry before this one does */
-    uint64_t active;
-    uint64_t failed;
-    uint64_t load_errors;
-    uint64_t *named; /* hashes of the files that this scan could name only by their path */
-    size_t named_count;
-    size_t named_room;
-    uint32_t scan;
-    bool unnamed; /* this scan found a file whose public key is known only after decryption */
-    bool set_known;
-    bool load_ended;
-};
 
 static uint64_t mix(uint64_t x)
 {
@@ -67,7 +33,7 @@ static bool same_key(const struct eth_pubkey *a, const struct eth_pubkey *b)
     return span_equal(span_of(a, sizeof *a), span_of(b, sizeof *b));
 }
 
-static struct entry *find(struct registry *r, const struct eth_pubkey *pubkey)
+struct entry *registry_entry(struct registry *r, const struct eth_pubkey *pubkey)
 {
     if (r->capacity == 0)
         return NULL;
@@ -88,11 +54,17 @@ static void index_put(struct registry *r, size_t number)
     r->index[i] = (uint32_t)number + 1;
 }
 
-static void index_rebuild(struct registry *r)
+static void rebuild_index(struct registry *r)
 {
     memset(r->index, 0, 2 * r->capacity * sizeof *r->index);
     for (size_t i = 0; i < r->count; i++)
         index_put(r, i);
+}
+
+void registry_rebuild(struct registry *r)
+{
+    r->sorted_count = 0;
+    rebuild_index(r);
 }
 
 static cc_err grow(struct registry *r)
@@ -104,21 +76,24 @@ static cc_err grow(struct registry *r)
     struct entry *entries = cc_realloc_array(r->entries, capacity, sizeof *entries);
     if (entries)
         r->entries = entries;
-    if (!index || !entries) {
+    uint32_t *sorted = cc_realloc_array(r->sorted, capacity, sizeof *sorted);
+    if (sorted)
+        r->sorted = sorted;
+    if (!index || !entries || !sorted) {
         cc_free(index);
         return CC_FAIL(NO_MEMORY, NULL);
     }
     cc_free(r->index);
     r->index = index;
     r->capacity = capacity;
-    index_rebuild(r);
+    rebuild_index(r);
     return CC_OK;
 }
 
-static cc_err
-find_or_add(struct registry *r, const struct eth_pubkey *pubkey, struct entry **ret_entry)
+CC_ERR
+registry_entry_or_new(struct registry *r, const struct eth_pubkey *pubkey, struct entry **ret_entry)
 {
-    *ret_entry = find(r, pubkey);
+    *ret_entry = registry_entry(r, pubkey);
     if (*ret_entry)
         return CC_OK;
     if (r->count == r->capacity)
@@ -130,31 +105,60 @@ find_or_add(struct registry *r, const struct eth_pubkey *pubkey, struct entry **
     return CC_OK;
 }
 
-static enum key_state state_of(const struct entry *e)
+enum key_state registry_state(const struct entry *e)
 {
+    if (e->hold)
+        return KEY_STATE_STOPPED;
     if (e->has_handle)
         return e->registered ? KEY_STATE_ACTIVE : KEY_STATE_LOADING;
     return e->failed ? KEY_STATE_FAILED : KEY_STATE_LOADING;
 }
 
-static void set_failed(struct registry *r, struct entry *e, bool failed)
+static unsigned shown_source(const struct entry *e)
 {
-    if (failed != e->failed)
-        r->failed += failed ? 1 : (uint64_t)-1;
-    e->failed = failed;
+    if (e->sources & B_KEY_FROM_FILE)
+        return 0;
+    return e->sources & B_KEY_FROM_ROW ? 1 : 2;
+}
+
+static void count(struct registry *r, const struct entry *e, uint64_t one)
+{
+    if (e->hold) {
+        r->held_back += one;
+    } else if (!e->has_handle) {
+        r->failed += e->failed ? one : 0;
+    } else if (e->registered) {
+        r->active += one;
+        r->active_from[shown_source(e)] += one;
+    } else {
+        r->unregistered += (size_t)one;
+    }
+}
+
+void registry_uncount(struct registry *r, const struct entry *e)
+{
+    count(r, e, (uint64_t)-1);
+}
+
+/* A wait for protection rows may have ended. */
+void registry_recount(struct registry *r, const struct entry *e)
+{
+    const size_t number = (size_t)(e - r->entries);
+    count(r, e, 1);
+    if (number < r->waits_from)
+        r->waits_from = number;
+    if (r->unregistered == 0)
+        (void)pthread_cond_broadcast(&r->all_registered);
 }
 
 /* A new handle for a key that has its row already can sign at once: the row is the public key's. */
 static void set_handle(struct registry *r, struct entry *e, struct key_handle handle)
 {
-    size_t number = (size_t)(e - r->entries);
-    if (!e->has_handle)
-        e->registered ? r->active++ : r->unregistered++;
-    if (number < r->waits_from)
-        r->waits_from = number;
+    registry_uncount(r, e);
     e->has_handle = true;
     e->handle = handle;
-    set_failed(r, e, false);
+    e->failed = false;
+    registry_recount(r, e);
 }
 
 CC_ERR registry_new(struct registry **ret_registry)
@@ -185,18 +189,30 @@ void registry_free(struct registry *registry)
     (void)pthread_mutex_destroy(&registry->lock);
     cc_free(registry->entries);
     cc_free(registry->index);
+    cc_free(registry->sorted);
     cc_free(registry->named);
     cc_free(registry);
 }
 
-static void take_lock(struct registry *r)
+void registry_lock(struct registry *r)
 {
     cc_assert(pthread_mutex_lock(&r->lock) == 0);
 }
 
-static void drop_lock(struct registry *r)
+void registry_unlock(struct registry *r)
 {
     cc_assert(pthread_mutex_unlock(&r->lock) == 0);
+}
+
+/* Of a key that a file brings as well the loader says more. */
+static bool waits_for_master(const struct entry *e)
+{
+    return !e->has_handle && !e->hold && e->sources == B_KEY_FROM_ROW;
+}
+
+enum key_state registry_state_now(const struct registry *r, const struct entry *e)
+{
+    return r->rows_closed && waits_for_master(e) ? KEY_STATE_SEALED : registry_state(e);
 }
 
 void registry_find(struct registry *registry,
@@ -204,38 +220,72 @@ void registry_find(struct registry *registry,
                    struct key_lookup *ret_lookup)
 {
     *ret_lookup = (struct key_lookup){.state = KEY_STATE_ABSENT};
-    take_lock(registry);
-    const struct entry *e = find(registry, pubkey);
+    registry_lock(registry);
+    const struct entry *e = registry_entry(registry, pubkey);
     if (e) {
-        ret_lookup->state = state_of(e);
+        ret_lookup->state = registry_state_now(registry, e);
         ret_lookup->handle = e->handle;
     }
     ret_lookup->set_known = registry->set_known;
-    drop_lock(registry);
+    registry_unlock(registry);
 }
 
 void registry_count(struct registry *registry, struct registry_counts *ret_counts)
 {
-    take_lock(registry);
+    registry_lock(registry);
     ret_counts->active = registry->active;
-    ret_counts->known = registry->count - registry->failed;
+    memcpy(ret_counts->active_from, registry->active_from, sizeof ret_counts->active_from);
+    ret_counts->known = registry->count - registry->failed - registry->held_back;
     ret_counts->load_errors = registry->load_errors;
     ret_counts->set_known = registry->set_known;
     ret_counts->load_ended = registry->load_ended;
-    drop_lock(registry);
+    registry_unlock(registry);
+}
+
+void registry_latch(struct registry *registry)
+{
+    registry_lock(registry);
+    registry->latched = true;
+    registry_unlock(registry);
+}
+
+void registry_lack(struct registry *registry, enum error_code why)
+{
+    registry_lock(registry);
+    registry->lacks = why;
+    registry_unlock(registry);
+}
+
+static cc_err check_complete(const struct registry *r)
+{
+    if (r->lacks)
+        return error_make(r->lacks, "keys of a refused store are missing", __FILE__, __LINE__);
+    if (r->set_known)
+        return CC_OK;
+    return r->latched ? CC_FAIL(SEALED, "key files are not read until it is unsealed")
+                      : CC_FAIL(KEY_LOADING, "the set of keys is not known yet");
+}
+
+CC_ERR registry_is_complete(struct registry *registry)
+{
+    registry_lock(registry);
+    cc_err err = check_complete(registry);
+    registry_unlock(registry);
+    return err;
 }
 
 static cc_err list(const struct registry *r, struct eth_pubkey **ret_keys, size_t *ret_count)
 {
-    if (!r->set_known)
-        return CC_FAIL(KEY_LOADING, "the set of keys is not known yet");
+    CC_TRY(check_complete(r));
     struct eth_pubkey *keys = cc_alloc_array(r->count ? r->count : 1, sizeof *keys);
     if (!keys)
         return CC_FAIL(NO_MEMORY, NULL);
     size_t n = 0;
-    for (size_t i = 0; i < r->count; i++)
-        if (state_of(&r->entries[i]) != KEY_STATE_FAILED)
+    for (size_t i = 0; i < r->count; i++) {
+        const enum key_state state = registry_state(&r->entries[i]);
+        if (state == KEY_STATE_ACTIVE || state == KEY_STATE_LOADING)
             keys[n++] = r->entries[i].pubkey;
+    }
     *ret_keys = keys;
     *ret_count = n;
     return CC_OK;
@@ -243,20 +293,21 @@ static cc_err list(const struct registry *r, struct eth_pubkey **ret_keys, size_
 
 CC_ERR registry_list(struct registry *registry, struct eth_pubkey **ret_keys, size_t *ret_count)
 {
-    take_lock(registry);
+    registry_lock(registry);
     cc_err err = list(registry, ret_keys, ret_count);
-    drop_lock(registry);
+    registry_unlock(registry);
     return err;
 }
 
 void registry_scan_begin(struct registry *registry)
 {
-    take_lock(registry);
+    registry_lock(registry);
     registry->scan++;
+    registry->latched = false;
     registry->load_errors = 0;
     registry->named_count = 0;
     registry->unnamed = false;
-    drop_lock(registry);
+    registry_unlock(registry);
 }
 
 /* FNV-1a; a collision only keeps a key that could have been removed. */
@@ -317,13 +368,16 @@ static cc_err scan_key(struct registry *r, const struct l_key *key)
         r->unnamed |= key->state == L_FOUND;
         return see_path(r, path_hash);
     }
-    CC_TRY(find_or_add(r, &key->pubkey, &e));
+    CC_TRY(registry_entry_or_new(r, &key->pubkey, &e));
+    registry_uncount(r, e);
     e->scan = r->scan;
     e->path_hash = path_hash;
+    e->sources |= B_KEY_FROM_FILE;
+    if (!e->has_handle && key->state != L_LOADED)
+        e->failed = key->state == L_FAILED;
+    registry_recount(r, e);
     if (key->state == L_LOADED)
         set_handle(r, e, key->key);
-    else if (!e->has_handle)
-        set_failed(r, e, key->state == L_FAILED);
     return CC_OK;
 }
 
@@ -334,48 +388,45 @@ CC_ERR registry_scan_key(struct registry *registry, const struct l_key *key, boo
         return CC_FAIL(PROTOCOL, "state of a key");
     if (key->state == L_LOADED && !key->has_pubkey)
         return CC_FAIL(PROTOCOL, "a loaded key without its public key");
-    take_lock(registry);
+    registry_lock(registry);
     cc_err err = scan_key(registry, key);
     *ret_register = registry->unregistered > 0;
-    drop_lock(registry);
+    registry_unlock(registry);
     return err;
 }
 
 /* A directory that could not be read leaves the set unknown: a partial answer would be a wrong one. */
 void registry_scan_listed(struct registry *registry, const struct l_done *done)
 {
-    take_lock(registry);
+    registry_lock(registry);
     if (done->complete && !registry->unnamed)
         registry->set_known = true;
-    drop_lock(registry);
+    registry_unlock(registry);
 }
 
-static void forget(struct registry *r, const struct entry *e)
-{
-    if (e->has_handle)
-        e->registered ? r->active-- : r->unregistered--;
-    if (e->failed)
-        r->failed--;
-}
-
+/* Only what files alone had brought goes with its file. */
 static void remove_unseen(struct registry *r, struct registry_key *gone, size_t *ret_count)
 {
     size_t kept = 0;
     size_t n = 0;
     for (size_t i = 0; i < r->count; i++) {
-        const struct entry *e = &r->entries[i];
-        if (e->scan == r->scan) {
+        struct entry *e = &r->entries[i];
+        registry_uncount(r, e);
+        if (e->scan != r->scan)
+            e->sources &= (uint8_t)~B_KEY_FROM_FILE;
+        if (e->sources) {
+            count(r, e, 1);
             r->entries[kept++] = *e;
-            continue;
+        } else if (e->has_handle) {
+            gone[n++] = (struct registry_key){e->pubkey, e->handle, 0};
         }
-        forget(r, e);
-        if (e->has_handle)
-            gone[n++] = (struct registry_key){e->pubkey, e->handle};
     }
     r->count = kept;
     r->waits_from = 0;
     if (r->capacity)
-        index_rebuild(r);
+        registry_rebuild(r);
+    if (r->unregistered == 0)
+        (void)pthread_cond_broadcast(&r->all_registered);
     *ret_count = n;
 }
 
@@ -387,7 +438,7 @@ CC_ERR registry_scan_end(struct registry *registry,
     *ret_gone = NULL;
     *ret_count = 0;
     cc_err err = CC_OK;
-    take_lock(registry);
+    registry_lock(registry);
     registry->load_ended = true;
     if (done->complete) {
         registry->set_known = true;
@@ -397,18 +448,22 @@ CC_ERR registry_scan_end(struct registry *registry,
         if (!err.code)
             remove_unseen(registry, *ret_gone, ret_count);
     }
-    drop_lock(registry);
+    registry_unlock(registry);
     return err;
 }
 
 CC_ERR registry_restore(struct registry *registry, const struct registry_key *key)
 {
     struct entry *e = NULL;
-    take_lock(registry);
-    cc_err err = find_or_add(registry, &key->pubkey, &e);
-    if (!err.code)
+    registry_lock(registry);
+    cc_err err = registry_entry_or_new(registry, &key->pubkey, &e);
+    if (!err.code) {
+        registry_uncount(registry, e);
+        e->sources |= (uint8_t)(key->sources ? key->sources : B_KEY_FROM_FILE);
+        registry_recount(registry, e);
         set_handle(registry, e, key->handle);
-    drop_lock(registry);
+    }
+    registry_unlock(registry);
     return err;
 }
 
@@ -416,37 +471,33 @@ size_t
 registry_take_unregistered(struct registry *registry, struct eth_pubkey *ret_keys, size_t max)
 {
     size_t n = 0;
-    take_lock(registry);
+    registry_lock(registry);
     size_t left = registry->unregistered;
     for (size_t i = registry->waits_from; i < registry->count && n < max && left; i++) {
         const struct entry *e = &registry->entries[i];
-        if (!e->has_handle || e->registered)
+        if (!e->has_handle || e->registered || e->hold)
             continue;
         if (n == 0)
             registry->waits_from = i; /* so that 100,000 keys are not walked over for each batch */
         ret_keys[n++] = e->pubkey;
         left--;
     }
-    drop_lock(registry);
+    registry_unlock(registry);
     return n;
 }
 
 void registry_registered(struct registry *registry, const struct eth_pubkey *keys, size_t count)
 {
-    take_lock(registry);
+    registry_lock(registry);
     for (size_t i = 0; i < count; i++) {
-        struct entry *e = find(registry, &keys[i]);
+        struct entry *e = registry_entry(registry, &keys[i]);
         if (!e || e->registered)
             continue;
+        registry_uncount(registry, e);
         e->registered = true;
-        if (!e->has_handle)
-            continue;
-        registry->unregistered--;
-        registry->active++;
+        registry_recount(registry, e);
     }
-    if (registry->unregistered == 0)
-        (void)pthread_cond_broadcast(&registry->all_registered);
-    drop_lock(registry);
+    registry_unlock(registry);
 }
 
 bool registry_wait_registered(struct registry *registry, uint64_t patience_ms)
@@ -454,10 +505,10 @@ bool registry_wait_registered(struct registry *registry, uint64_t patience_ms)
     uint64_t until_ns = clock_mono_ns() + patience_ms * 1000000;
     const struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
     int rc = 0;
-    take_lock(registry);
+    registry_lock(registry);
     while (registry->unregistered && rc == 0)
         rc = pthread_cond_timedwait(&registry->all_registered, &registry->lock, &until);
     bool all = registry->unregistered == 0;
-    drop_lock(registry);
+    registry_unlock(registry);
     return all;
 }

@@ -1,10 +1,10 @@
 /* core/registry.h - which public keys there are, and which of them can sign.
  *
- * WHAT      Public key to vault handle and state, fed by the loader's messages and by what the vault still holds after
- *           a restart of the core.
+ * WHAT      Public key to vault handle and state, fed by the loader's messages, by what the vault still holds after
+ *           a restart of the core, and by the key stores (core/registry_keys.h).
  * PROMISE   A key is ACTIVE only after the history has a protection row for it (P15): the loader's word makes it
  *           LOADING, registry_registered() makes it ACTIVE. A key whose file fails at a reload but is held stays. Only a
- *           scan that read every directory to its end removes what it did not see.
+ *           scan that read every directory to its end removes what it did not see, and only what files alone had brought.
  * THREADS   Any; one lock inside, never held over I/O.
  * OWNERSHIP registry_free() frees. Lists are copies: the caller frees them.
  * ERRORS    NO_MEMORY, LIMIT (more than REGISTRY_MAX keys).
@@ -25,9 +25,15 @@ enum {
 
 enum key_state {
     KEY_STATE_ABSENT,
-    KEY_STATE_LOADING, /* the file is known; not in the vault yet, or not in the history yet */
+    KEY_STATE_LOADING, /* the file or row is known; not in the vault yet, or not in the history yet */
     KEY_STATE_ACTIVE,
-    KEY_STATE_FAILED /* the file is known and can't be loaded */
+    KEY_STATE_FAILED, /* the file or row is known and can't be loaded */
+    KEY_STATE_SEALED, /* the row is known, and the master key is closed */
+    KEY_STATE_STOPPED /* held back: inactive, or about to be deleted */
+};
+
+enum {
+    REGISTRY_SOURCES = 3 /* files, rows, memory: a key that has several counts for the first */
 };
 
 struct key_lookup {
@@ -38,6 +44,7 @@ struct key_lookup {
 
 struct registry_counts {
     uint64_t active;
+    uint64_t active_from[REGISTRY_SOURCES];
     uint64_t known;       /* active or loading */
     uint64_t load_errors; /* of the last scan */
     bool set_known;
@@ -47,6 +54,7 @@ struct registry_counts {
 struct registry_key {
     struct eth_pubkey pubkey;
     struct key_handle handle;
+    uint32_t sources; /* enum b_key_source, of a key that the vault holds; 0: a file */
 };
 
 struct registry;
@@ -58,7 +66,13 @@ void registry_find(struct registry *registry,
                    const struct eth_pubkey *pubkey,
                    struct key_lookup *ret_lookup);
 void registry_count(struct registry *registry, struct registry_counts *ret_counts);
-/* Copies the public keys that are active or loading; KEY_LOADING while the set is unknown. *ret_keys: cc_free(). */
+/* An emergency seal is in force: which keys the files bring is not known until the first scan after it begins. */
+void registry_latch(struct registry *registry);
+/* A source whose keys nobody can name: from here on the set is not complete, for that reason. */
+void registry_lack(struct registry *registry, enum error_code why);
+/* Whether a key that is not here is nowhere: else KEY_LOADING, SEALED where it is latched, or what registry_lack() said. */
+CC_ERR registry_is_complete(struct registry *registry);
+/* Copies the public keys that are active or loading; the error of registry_is_complete(). *ret_keys: cc_free(). */
 CC_ERR registry_list(struct registry *registry, struct eth_pubkey **ret_keys, size_t *ret_count);
 
 /* --- the loader's messages, in this order ---------------------------------------------------------- */

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 
+#include "core/authority.h"
 #include "core/pending.h"
 
 /* A budget of lines for one place; zero-initialised. */
@@ -32,10 +33,16 @@ void report_init(void);
 /* The value of the label `operation`; KIND_END for a request that named no kind. */
 uint32_t report_label(enum eth_kind kind);
 
-/* Counts one answer and, where it is a failure, logs it. `arrived_ns` 0: not timed. */
+/* Counts one answer and, where it is a failure, logs it, with the id of its trace where it has one. `arrived_ns` 0: not timed;
+ * else the moment of the answer is a mark of its trace.
+ */
 void report_answer(const struct sign_outcome *outcome,
                    const struct eth_pubkey *pubkey,
                    const struct a_signed *answer,
+                   const struct traced *traced,
                    uint64_t arrived_ns);
+
+/* Logs that a question other than a signing request was refused. */
+void report_denied(enum auth_scope scope, const struct auth_verdict *verdict);
 
 #endif

@@ -14,10 +14,21 @@
 #include <stdatomic.h>
 
 #include "config/config.h"
+#include "core/alarms.h"
+#include "core/attestation.h"
+#include "core/audit_answer.h"
+#include "core/authority.h"
+#include "core/board.h"
+#include "core/enclave_time.h"
 #include "core/front_link.h"
+#include "core/keeper.h"
+#include "core/key_jobs.h"
 #include "core/loads.h"
+#include "core/manage.h"
 #include "core/objects.h"
 #include "core/registry.h"
+#include "core/seal_link.h"
+#include "core/slashing_jobs.h"
 #include "core/vault_client.h"
 #include "core/writer.h"
 
@@ -28,28 +39,56 @@ struct service_settings {
     int vault_fd;
     uint32_t vault_life;
     struct slash_store *history;
-    struct slash_high high;
+    struct state_store *state;
+    bool has_ceiling; /* false: the history keeps nothing */
+    struct ceiling ceiling;
+    struct slash_watermark floor; /* of new rows */
     struct sign_rules rules;
+    const uint8_t
+        *token_key; /* borrowed until service_start() returns; NULL: the master key is closed */
+    struct seal_link_ids ids;
+    struct documents *documents;     /* NULL: not in an enclave */
+    const struct enclave_time *time; /* the same */
+    struct seal_kms *kms;            /* NULL: signer_state.kms is false */
+    struct key_book *book;           /* NULL: there is no key store */
+    struct audit *audit;             /* of core/audit.h; NULL: none */
+    struct tracing *tracing;         /* NULL: none; closed after service_stop() */
+    uint8_t audit_replica[AUDIT_REPLICA_SIZE];
     const struct registry_key *held; /* keys that the vault has already */
     size_t held_count;
+    enum b_memory memory; /* of the vault's secrets */
+    bool latched;         /* an emergency seal is in force */
+    bool seal_again;      /* and the vault holds what it should have wiped */
 };
 
 struct reader;
 
 struct service {
     struct service_settings settings;
+    struct authority *authority;
     struct pending_table *table;
     struct registry *registry;
     struct front_link *link;
     struct vault_client *vault;
     struct backlog *backlog;
+    struct keeper *keeper;
+    struct manage *manage;
+    struct board *board;
+    struct pause *pause;
+    struct import_hold *hold;
+    struct slashing_jobs *jobs;
     struct writer *writer;
+    _Atomic(struct key_jobs *) key_jobs; /* NULL: none yet; the keeper looks too */
     struct objects *objects;
     struct loads *loads;
+    struct attestation *attestation; /* NULL: not in an enclave */
     struct reader *reader;
     pthread_t reader_thread;
     bool reader_runs;
     atomic_bool draining;
+    struct audit_link audit_link;
+    struct alarms alarms;
+    struct seal_link seal_link;
 };
 
 /* Starts all threads; on an error nothing is left. `ret_service` must not move afterwards. */

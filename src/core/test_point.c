@@ -28,6 +28,7 @@ void test_point_slow(enum test_point point, unsigned each_ms)
 static void take_time(unsigned ms)
 {
     const struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
+    log_debug("held up by a test");
     (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
 }
 

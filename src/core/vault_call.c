@@ -37,13 +37,50 @@ CC_ERR vault_call_create(struct vault_call *call, struct b_chamber *ret_chamber)
     return CC_OK;
 }
 
-CC_ERR vault_call_open(struct vault_call *call, const struct b_chamber *chamber)
+CC_ERR
+vault_call_open(struct vault_call *call, const struct b_chamber *chamber, enum b_memory *ret_memory)
 {
     struct b_chamber question = *chamber;
     struct b_chamber answer;
     CC_TRY(ask(call, B_OPEN, &question, sizeof question, B_CHAMBER));
     memcpy(&answer, call->message.items, sizeof answer);
-    return from_vault(answer.error);
+    CC_TRY(from_vault(answer.error));
+    *ret_memory = (enum b_memory)answer.memory;
+    return CC_OK;
+}
+
+CC_ERR vault_call_make_set(struct vault_call *call,
+                           const struct seal_proposal *proposal,
+                           struct seal_set *ret_set)
+{
+    struct b_set_make question = {.proposal = *proposal};
+    const struct b_set *answer = (const void *)call->message.items;
+    CC_TRY(ask(call, B_SET_MAKE, &question, sizeof question, B_SET));
+    CC_TRY(from_vault(answer->error));
+    *ret_set = answer->set;
+    return CC_OK;
+}
+
+CC_ERR vault_call_open_set(struct vault_call *call,
+                           const struct seal_set *set,
+                           struct b_seal_state *ret_state)
+{
+    CC_CLEANUP(cc_freep) struct b_set *question = cc_alloc(sizeof *question);
+    if (!question)
+        return CC_FAIL(NO_MEMORY, NULL);
+    question->which = B_SET_PRESENT;
+    question->set = *set;
+    CC_TRY(ask(call, B_SET_OPEN, question, sizeof *question, B_SEAL_STATE));
+    memcpy(ret_state, call->message.items, sizeof *ret_state);
+    return from_vault(ret_state->error);
+}
+
+CC_ERR vault_call_seal_state(struct vault_call *call, struct b_seal_state *ret_state)
+{
+    struct b_set_drop question = {.what = B_DROP_PENDING};
+    CC_TRY(ask(call, B_SET_DROP, &question, sizeof question, B_SEAL_STATE));
+    memcpy(ret_state, call->message.items, sizeof *ret_state);
+    return from_vault(ret_state->error);
 }
 
 static cc_err digest(struct vault_call *call,
@@ -92,6 +129,47 @@ CC_ERR vault_call_hello(struct vault_call *call,
     return from_vault(answer.error);
 }
 
+cc_err vault_call_sign_hand_over(void *context,
+                                 const uint8_t digest_bytes[static SHA256_SIZE],
+                                 uint8_t ret_signature[static ED25519_SIGNATURE_SIZE])
+{
+    return digest(context, B_PURPOSE_HAND_OVER, digest_bytes, ret_signature,
+                  ED25519_SIGNATURE_SIZE);
+}
+
+static cc_err subkey(struct vault_call *call, struct b_subkey *question, uint8_t ret_key[static 32])
+{
+    CC_TRY(ask(call, B_SUBKEY, question, sizeof *question, B_SUBKEY_IS));
+    struct b_subkey_is *answer = (void *)call->message.items;
+    cc_err err = from_vault(answer->error);
+    if (!err.code)
+        memcpy(ret_key, answer->key, sizeof answer->key);
+    door_message_wipe(&call->message);
+    return err;
+}
+
+CC_ERR vault_call_history_key(struct vault_call *call, uint8_t ret_key[static 32])
+{
+    struct b_subkey question = {.purpose = B_SUBKEY_MIRROR};
+    return subkey(call, &question, ret_key);
+}
+
+CC_ERR vault_call_token_key(struct vault_call *call, uint8_t ret_key[static 32])
+{
+    struct b_subkey question = {.purpose = B_SUBKEY_TOKENS};
+    return subkey(call, &question, ret_key);
+}
+
+CC_ERR vault_call_audit_key(struct vault_call *call,
+                            const uint8_t replica[static B_CONTEXT_SIZE],
+                            uint64_t segment,
+                            uint8_t ret_key[static 32])
+{
+    struct b_subkey question = {.purpose = B_SUBKEY_AUDIT, .index = segment};
+    memcpy(question.context, replica, sizeof question.context);
+    return subkey(call, &question, ret_key);
+}
+
 static cc_err take_page(const struct b_key_list *page, struct registry_key **keys, size_t *count)
 {
     if (page->count > B_KEY_LIST_CHUNK || *count + page->count > REGISTRY_MAX)
@@ -101,8 +179,43 @@ static cc_err take_page(const struct b_key_list *page, struct registry_key **key
         return CC_FAIL(NO_MEMORY, NULL);
     *keys = grown;
     for (uint32_t i = 0; i < page->count; i++)
-        grown[(*count)++] = (struct registry_key){page->keys[i].pubkey, page->keys[i].key};
+        grown[(*count)++] =
+            (struct registry_key){page->keys[i].pubkey, page->keys[i].key, page->keys[i].sources};
     return CC_OK;
+}
+
+CC_ERR vault_call_root_make(struct vault_call *call,
+                            uint32_t threshold,
+                            uint32_t count,
+                            struct b_root_made *ret_made)
+{
+    struct b_root_make question = {.threshold = threshold, .count = count};
+    CC_TRY(ask(call, B_ROOT_MAKE, &question, sizeof question, B_ROOT_MADE));
+    memcpy(ret_made, call->message.items, sizeof *ret_made);
+    door_message_wipe(&call->message);
+    CC_TRY(from_vault(ret_made->error));
+    return ret_made->count == count ? CC_OK : CC_FAIL(PROTOCOL, "the number of a root's shares");
+}
+
+CC_ERR vault_call_root_open(struct vault_call *call,
+                            const struct b_root_open *root,
+                            struct b_root_state *ret_state)
+{
+    struct b_root_open question = *root;
+    CC_TRY(ask(call, B_ROOT_OPEN, &question, sizeof question, B_ROOT_STATE));
+    memcpy(ret_state, call->message.items, sizeof *ret_state);
+    return from_vault(ret_state->error);
+}
+
+CC_ERR vault_call_root_share(struct vault_call *call,
+                             uint32_t index,
+                             const struct seal_sealed_share *sealed,
+                             struct b_root_state *ret_state)
+{
+    struct b_root_share question = {.index = index, .sealed = *sealed};
+    CC_TRY(ask(call, B_ROOT_SHARE, &question, sizeof question, B_ROOT_STATE));
+    memcpy(ret_state, call->message.items, sizeof *ret_state);
+    return from_vault(ret_state->error);
 }
 
 CC_ERR vault_call_held(struct vault_call *call, struct registry_key **ret_keys, size_t *ret_count)

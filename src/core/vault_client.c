@@ -13,6 +13,7 @@
 #include "core/report.h"
 #include "core/test_point.h"
 #include "core/vault_window.h"
+#include "secret/wipe.h"
 
 static const uint64_t count_every_ns = 1000000000;
 
@@ -23,6 +24,8 @@ struct vault_client {
     struct front_link *link;
     struct pending_queue waiting;
     struct vault_window window;
+    struct vault_question question;
+    struct vault_batch batch;
     pthread_mutex_t room_lock; /* guards the room of `waiting`; above the locks of both */
     pthread_t sender;
     pthread_t receiver;
@@ -48,6 +51,82 @@ bool vault_client_is_up(const struct vault_client *client)
 bool vault_client_is_sealed(const struct vault_client *client)
 {
     return atomic_load(&client->sealed);
+}
+
+CC_ERR vault_client_ask(struct vault_client *client, const struct vault_asking *asking)
+{
+    return vault_question_ask(&client->question, asking);
+}
+
+cc_err vault_client_sign_head(void *context,
+                              const uint8_t digest[static SHA256_SIZE],
+                              uint8_t ret_signature[static ED25519_SIGNATURE_SIZE])
+{
+    struct b_digest question = {.purpose = B_PURPOSE_STATE_HEAD};
+    struct b_proof answer = {0};
+    const struct vault_asking asking = {B_DIGEST, &question, sizeof question,
+                                        B_PROOF,  &answer,   sizeof answer};
+    memcpy(question.digest, digest, sizeof question.digest);
+    CC_TRY(vault_client_ask(context, &asking));
+    if (answer.len != ED25519_SIGNATURE_SIZE)
+        return CC_FAIL(PROTOCOL, "length of a signature");
+    memcpy(ret_signature, answer.bytes, ED25519_SIGNATURE_SIZE);
+    return CC_OK;
+}
+
+CC_ERR vault_client_ask_many(struct vault_client *client, const struct vault_questions *questions)
+{
+    return vault_batch_ask(&client->batch, questions);
+}
+
+CC_ERR vault_client_take_out(struct vault_client *client, struct key_handle key)
+{
+    struct b_key question = {.key = key};
+    struct b_answer answer = {0};
+    const struct vault_asking asking = {B_REMOVE, &question, sizeof question,
+                                        B_ANSWER, &answer,   sizeof answer};
+    return vault_client_ask(client, &asking);
+}
+
+static CC_SENSITIVE cc_err ask_subkey(struct vault_client *client,
+                                      struct b_subkey *question,
+                                      uint8_t ret_key[static 32])
+{
+    struct b_subkey_is answer = {0};
+    const struct vault_asking asking = {B_SUBKEY,    question, sizeof *question,
+                                        B_SUBKEY_IS, &answer,  sizeof answer};
+    cc_err err = vault_client_ask(client, &asking);
+    if (!err.code)
+        memcpy(ret_key, answer.key, sizeof answer.key);
+    wipe(&answer, sizeof answer);
+    return err;
+}
+
+CC_ERR vault_client_subkey(struct vault_client *client,
+                           enum b_subkey_purpose purpose,
+                           uint8_t ret_key[static 32])
+{
+    struct b_subkey question = {.purpose = (uint32_t)purpose};
+    return ask_subkey(client, &question, ret_key);
+}
+
+CC_ERR vault_client_audit_key(struct vault_client *client,
+                              const uint8_t replica[static B_CONTEXT_SIZE],
+                              uint64_t segment,
+                              uint8_t ret_key[static 32])
+{
+    struct b_subkey question = {.purpose = B_SUBKEY_AUDIT, .index = segment};
+    memcpy(question.context, replica, sizeof question.context);
+    return ask_subkey(client, &question, ret_key);
+}
+
+CC_ERR vault_client_seal(struct vault_client *client)
+{
+    struct b_seal question = {0};
+    struct b_answer answer = {0};
+    const struct vault_asking asking = {B_SEAL,   &question, sizeof question,
+                                        B_ANSWER, &answer,   sizeof answer};
+    return vault_client_ask(client, &asking);
 }
 
 void vault_client_sign(struct vault_client *client, struct pending_list *list)
@@ -86,6 +165,7 @@ static void build(struct vault_client *client, const struct pending_list *list, 
     size_t n = 0;
     for (struct pending *row = list->head; row; row = row->next) {
         row->sent_ns = now_ns;
+        trace_mark(row->traced.record, TRACE_SENT, now_ns);
         client->outgoing[n] = row->outcome.message;
         client->outgoing[n++].id = pending_id(client->table, row);
     }
@@ -238,8 +318,9 @@ set_answer(struct vault_client *client, struct pending *row, const struct b_sign
         return;
     }
     answer->signature = from->signature;
-    metric_observe(METRIC_SIGNING_VAULT, report_label(row->outcome.kind),
-                   clock_mono_ns() - row->sent_ns);
+    const uint64_t now_ns = clock_mono_ns();
+    metric_observe(METRIC_SIGNING_VAULT, report_label(row->outcome.kind), now_ns - row->sent_ns);
+    trace_mark(row->traced.record, TRACE_DECIDED, now_ns);
 }
 
 /* The rows of an answer are of one message, but for a vault that cuts them otherwise. */
@@ -287,15 +368,30 @@ static void take_signed(struct vault_client *client, const struct door_message *
     front_link_answer(client->link, &answered);
 }
 
-static void take_answers(const struct door_message *message)
+/* Answers to what vault_client_remove() sent, whose id is 0, are nobody's. */
+static cc_err take_answers(struct vault_client *client, const struct door_message *message)
 {
     struct b_answer from;
+    bool taken = false;
     for (size_t i = 0; i < message->head.count; i++) {
         memcpy(&from, &message->items[i * sizeof from], sizeof from);
+        CC_TRY(vault_question_answer(&client->question, B_ANSWER, &from, sizeof from, &taken));
         cc_err err = error_from_number(from.error);
-        if (err.code)
+        if (err.code && !taken)
             log_warn("the vault could not remove a key", KV_STR("error", error_name(err)));
     }
+    return CC_OK;
+}
+
+/* One that comes when nobody waits for it any more is dropped. */
+static cc_err take_one(struct vault_client *client, struct door_message *message)
+{
+    bool taken = false;
+    cc_err err = vault_question_answer(&client->question, message->head.type, message->items,
+                                       message->head.item_size, &taken);
+    if (message->head.type == B_SUBKEY_IS || message->head.type == B_SHARE)
+        door_message_wipe(message);
+    return err;
 }
 
 static cc_err receive(struct vault_client *client)
@@ -306,11 +402,26 @@ static cc_err receive(struct vault_client *client)
         take_signed(client, client->incoming);
         return CC_OK;
     case B_ANSWER:
-        take_answers(client->incoming);
-        return CC_OK;
+        return take_answers(client, client->incoming);
     case B_COUNTS:
         take_counts(client, client->incoming);
         return CC_OK;
+    case B_ROW:
+    case B_OPENED:
+    case B_DERIVED:
+        vault_batch_answer(&client->batch, client->incoming);
+        return CC_OK;
+    case B_PROOF:
+    case B_SUBKEY_IS:
+    case B_SET:
+    case B_SHARE:
+    case B_AUTO:
+    case B_TEXT:
+    case B_SEAL_STATE:
+    case B_CHALLENGED:
+    case B_ENVELOPED:
+    case B_GENERATED:
+        return take_one(client, client->incoming);
     }
     return CC_FAIL(PROTOCOL, "an answer to no question");
 }
@@ -328,6 +439,8 @@ static void *receiver_thread(void *argument)
     else
         log_error("the door to the vault failed", KV_ERR(err));
     (void)shutdown(client->fd, SHUT_RDWR);
+    vault_question_gone(&client->question);
+    vault_batch_gone(&client->batch);
     struct pending_list left = pending_vault_gone(client->table);
     for (struct pending *row = left.head; row; row = row->next)
         give_back(client, &(struct returned){
@@ -358,6 +471,8 @@ static void release(struct vault_client *client)
     pending_queue_release(&client->waiting);
     (void)pthread_mutex_destroy(&client->room_lock);
     vault_window_release(&client->window);
+    vault_question_release(&client->question);
+    vault_batch_release(&client->batch);
     cc_free(client->incoming);
     cc_free(client);
 }
@@ -374,6 +489,8 @@ CC_ERR vault_client_start(int fd,
         return CC_FAIL(NO_MEMORY, NULL);
     pending_queue_init(&client->waiting);
     vault_window_init(&client->window, vault_threads);
+    vault_question_init(&client->question, fd, life);
+    vault_batch_init(&client->batch, fd, life);
     cc_assert(pthread_mutex_init(&client->room_lock, NULL) == 0);
     set_room(client);
     client->fd = fd;

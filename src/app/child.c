@@ -56,6 +56,8 @@ static enum config_room part_of(enum room room)
         return CONFIG_FOR_VAULT;
     case ROOM_LOADER:
         return CONFIG_FOR_LOADER;
+    case ROOM_FORWARDER:
+        return CONFIG_FOR_FORWARDER;
     case ROOM_END:
         break;
     }
@@ -167,9 +169,11 @@ CC_ERR child_spawn(const struct child_maker *maker,
         return CC_FAIL(SYSTEM, "control line");
     struct child made = {.room = room};
     CC_TRY(logpipe_open(&made.log, room_name(room), &log_write_end));
+    /* The audit log's lines never pass the log's pipe, which drops what it has no room for. */
+    const bool has_stdout = room == ROOM_CORE && config->audit.sink == AUDIT_STDOUT;
     const int sources[ROOM_FD_FIRST_FREE] = {
         maker->null,
-        maker->null,
+        has_stdout ? STDOUT_FILENO : maker->null,
         [ROOM_FD_LOG] = log_write_end,
         [ROOM_FD_CONFIG] = blob,
         [ROOM_FD_CONTROL] = theirs,

@@ -13,7 +13,7 @@
 #include "base/io.h"
 
 #include "app/sandbox.h"
-#include "slash/postgres.h"
+#include "sql/postgres_url.h"
 
 /* The header of the distribution knows ABI 2; these came with 3 to 6 (Documentation/userspace-api/landlock.rst). */
 struct ruleset_attributes {
@@ -28,7 +28,11 @@ struct ruleset_attributes {
 #define SCOPE_ABSTRACT_UNIX    (UINT64_C(1) << 0)
 #define SCOPE_SIGNAL           (UINT64_C(1) << 1)
 
-#define READ_FILES             (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+enum {
+    NAME_SERVER_PORT = 53
+};
+
+#define READ_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITE_STORES                                                                               \
     (READ_FILES | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |                    \
      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REFER | ACCESS_FS_TRUNCATE)
@@ -43,6 +47,12 @@ static const char *const system_files[] = {
     "/dev/null",      "/dev/urandom", "/etc/localtime",     "/etc/ssl/openssl.cnf",
     "/proc/meminfo",  "/proc/self",   "/proc/stat",         "/sys/devices/system/cpu",
     "/sys/fs/cgroup", "/usr/lib/ssl", "/usr/share/zoneinfo"};
+
+struct net_port_attribute {
+    uint64_t allowed_access;
+    uint64_t port; /* 0, to bind: any free one */
+};
+#define RULE_NET_PORT 2
 
 /* Everything that this kernel's Landlock can restrict is restricted. */
 static struct ruleset_attributes attributes_of(long abi, bool connects, size_t *ret_size)
@@ -115,19 +125,27 @@ static const char *const name_files[] = {"/etc/hosts",     "/etc/resolv.conf", "
                                          "/etc/host.conf", "/etc/gai.conf",    "/etc/services",
                                          "/etc/ssl/certs"};
 
-/* The directories of a URL's files: a secret that is replaced by renaming must be found again. */
-static cc_err allow_database(const struct ruleset *ruleset,
-                             const struct anti_slashing_config *history)
+static cc_err allow_names(const struct ruleset *ruleset)
 {
-    char path[CONFIG_PATH_MAX];
-    if (history->backend != HISTORY_POSTGRES)
-        return CC_OK;
-    for (unsigned i = 0; slash_postgres_url_file(history->url, i, path, sizeof path); i++)
-        CC_TRY(allow(ruleset, dirname(path), READ_FILES));
-    if (!slash_postgres_url_is_remote(history->url))
-        return CC_OK;
     for (size_t i = 0; i < ARRAY_LEN(name_files); i++)
         CC_TRY(allow(ruleset, name_files[i], READ_FILES));
+    return CC_OK;
+}
+
+/* The directories of a URL's files: a secret that is replaced by renaming must be found again. */
+static cc_err allow_database(const struct ruleset *ruleset, const char *url)
+{
+    char path[CONFIG_PATH_MAX];
+    for (unsigned i = 0; postgres_url_file(url, i, path, sizeof path); i++)
+        CC_TRY(allow(ruleset, dirname(path), READ_FILES));
+    return postgres_url_is_remote(url) ? allow_names(ruleset) : CC_OK;
+}
+
+static cc_err allow_databases(const struct ruleset *ruleset, const struct config *config)
+{
+    const char *url;
+    for (unsigned n = 0; (url = sandbox_database(config, n)); n++)
+        CC_TRY(allow_database(ruleset, url));
     return CC_OK;
 }
 
@@ -139,10 +157,16 @@ allow_for_room(const struct ruleset *ruleset, enum room room, const struct confi
         return allow(ruleset, config->network.network, READ_FILES);
     case ROOM_CORE:
         CC_TRY(allow(ruleset, config->network.network, READ_FILES));
+        CC_TRY(allow(ruleset, config->tee.root.certificate, READ_FILES));
         CC_TRY(allow(ruleset, config->data_dir, WRITE_STORES));
-        CC_TRY(allow_database(ruleset, &config->anti_slashing));
+        CC_TRY(allow_databases(ruleset, config));
+        if (config_uses_aws(config) || config_traces(config))
+            CC_TRY(allow_names(ruleset));
+        CC_TRY(allow(ruleset, config->tracing.ca_path, READ_FILES));
+        CC_TRY(allow_store(ruleset, config->key_sources.sqlite.path));
         return allow_store(ruleset, config->anti_slashing.path);
     case ROOM_VAULT:
+    case ROOM_FORWARDER:
         return CC_OK;
     case ROOM_LOADER:
         return allow_keys(ruleset, &config->key_sources.filesystem);
@@ -152,27 +176,117 @@ allow_for_room(const struct ruleset *ruleset, enum room room, const struct confi
     return CC_FAIL(SYSTEM, "landlock: no such room");
 }
 
-CC_ERR landlock_enter(enum room room, const struct config *config)
+long landlock_abi(void)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 1) {
-        log_warn(
-            "this kernel has no Landlock, going on without: files are limited by owner and system calls only");
+    return abi >= 1 ? abi : 0;
+}
+
+/* 0: this kernel has none, which the log says. */
+static long abi_version(void)
+{
+    long abi = landlock_abi();
+    if (abi >= 1)
+        return abi;
+    log_warn(
+        "this kernel has no Landlock, going on without: files are limited by owner and system calls only");
+    return 0;
+}
+
+static cc_err
+make_ruleset(const struct ruleset_attributes *attributes, size_t size, struct ruleset *ret_ruleset)
+{
+    ret_ruleset->handled = attributes->handled_access_fs;
+    ret_ruleset->fd = (int)syscall(SYS_landlock_create_ruleset, attributes, size, 0);
+    if (ret_ruleset->fd < 0)
+        return CC_FAIL(SYSTEM, "landlock: ruleset");
+    for (size_t i = 0; i < ARRAY_LEN(system_files); i++)
+        CC_TRY(allow(ret_ruleset, system_files[i], READ_FILES));
+    return CC_OK;
+}
+
+static cc_err restrict_self(const struct ruleset *ruleset)
+{
+    if (syscall(SYS_landlock_restrict_self, ruleset->fd, 0) != 0)
+        return CC_FAIL(SYSTEM, "landlock: restrict");
+    return CC_OK;
+}
+
+CC_ERR landlock_enter(enum room room, const struct config *config)
+{
+    long abi = abi_version();
+    if (abi == 0)
         return CC_OK;
-    }
     size_t size = 0;
     struct ruleset_attributes attributes =
         attributes_of(abi, sandbox_needs_network(room, config), &size);
-    CC_CLEANUP(fd_closep) int fd = (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
-    if (fd < 0)
-        return CC_FAIL(SYSTEM, "landlock: ruleset");
-    const struct ruleset ruleset = {fd, attributes.handled_access_fs};
-    for (size_t i = 0; i < ARRAY_LEN(system_files); i++)
-        CC_TRY(allow(&ruleset, system_files[i], READ_FILES));
-    CC_TRY(allow_for_room(&ruleset, room, config));
-    if (syscall(SYS_landlock_restrict_self, fd, 0) != 0)
-        return CC_FAIL(SYSTEM, "landlock: restrict");
+    struct ruleset ruleset = {.fd = -1};
+    cc_err err = make_ruleset(&attributes, size, &ruleset);
+    if (!err.code)
+        err = allow_for_room(&ruleset, room, config);
+    if (!err.code)
+        err = restrict_self(&ruleset);
+    fd_closep(&ruleset.fd);
+    return err;
+}
+
+/* --- programs that carry connections ---------------------------------------------------------------------------------- */
+
+/* Folders, since these files are replaced by others of their name. */
+static const char *const resolver_folders[] = {"/etc", "/run/systemd/resolve",
+                                               "/run/NetworkManager", "/run/resolvconf"};
+
+static cc_err allow_port(const struct ruleset *ruleset, uint64_t access, uint32_t port)
+{
+    const struct net_port_attribute rule = {.allowed_access = access, .port = port};
+    if (syscall(SYS_landlock_add_rule, ruleset->fd, RULE_NET_PORT, &rule, 0) != 0)
+        return CC_FAIL(SYSTEM, "landlock: port");
     return CC_OK;
+}
+
+static cc_err
+allow_listener(const struct ruleset *ruleset, const struct endpoint *endpoint, bool by_port)
+{
+    char copy[ENDPOINT_HOST_SIZE];
+    if (endpoint->kind == ENDPOINT_TCP && by_port)
+        return allow_port(ruleset, ACCESS_NET_BIND_TCP, endpoint->port);
+    if (endpoint->kind != ENDPOINT_UNIX)
+        return CC_OK;
+    (void)snprintf(copy, sizeof copy, "%s", endpoint->host);
+    return allow(ruleset, dirname(copy),
+                 LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE);
+}
+
+static cc_err allow_endpoints(const struct ruleset *ruleset,
+                              const struct landlock_endpoints *endpoints,
+                              bool by_port)
+{
+    for (size_t i = 0; i < endpoints->listen_count; i++)
+        CC_TRY(allow_listener(ruleset, endpoints->listens[i], by_port));
+    for (size_t i = 0; i < endpoints->target_count && by_port; i++)
+        if (endpoints->targets[i]->kind == ENDPOINT_TCP)
+            CC_TRY(allow_port(ruleset, ACCESS_NET_CONNECT_TCP, endpoints->targets[i]->port));
+    for (size_t i = 0; i < ARRAY_LEN(resolver_folders); i++)
+        CC_TRY(allow(ruleset, resolver_folders[i], READ_FILES));
+    return by_port ? allow_port(ruleset, ACCESS_NET_CONNECT_TCP, NAME_SERVER_PORT) : CC_OK;
+}
+
+CC_ERR landlock_enter_proxy(const struct landlock_endpoints *endpoints)
+{
+    long abi = abi_version();
+    if (abi == 0)
+        return CC_OK;
+    size_t size = 0;
+    struct ruleset_attributes attributes = attributes_of(abi, false, &size);
+    attributes.scoped &= ~SCOPE_ABSTRACT_UNIX; /* the service manager may listen at such a name */
+    struct ruleset ruleset = {.fd = -1};
+    cc_err err = make_ruleset(&attributes, size, &ruleset);
+    if (!err.code)
+        err = allow_endpoints(&ruleset, endpoints, attributes.handled_access_net != 0);
+    if (!err.code)
+        err = restrict_self(&ruleset);
+    fd_closep(&ruleset.fd);
+    return err;
 }
 
 CC_ERR landlock_describe(enum room room, struct buf *out)
@@ -180,15 +294,29 @@ CC_ERR landlock_describe(enum room room, struct buf *out)
     static const char *const own[ROOM_END] = {
         [ROOM_FRONT] = "  read: the file of `network`\n",
         [ROOM_CORE] =
-            "  read: the file of `network`\n  write: data_dir, the directory of anti_slashing.path\n"
-            "core, with its history in a database: these too\n"
-            "  read: the directories of the files in anti_slashing.url; for a database elsewhere /etc/hosts, "
-            "resolv.conf, nsswitch.conf, host.conf, gai.conf, services, ssl/certs\n",
+            "  read: the files of `network` and of tee.root.certificate\n  write: data_dir, the directories of anti_slashing.path and key_sources.sqlite.path\n"
+            "core, with a store in a database, or traces to send: these too\n"
+            "  read: the directories of the files in anti_slashing.url; for a database elsewhere, in AWS, or for traces, /etc/hosts, "
+            "resolv.conf, nsswitch.conf, host.conf, gai.conf, services, ssl/certs; the file of tracing.ca_path\n",
         [ROOM_VAULT] = "",
         [ROOM_LOADER] = "  read: key_sources.filesystem.paths, passwords_path, password_file\n",
+        [ROOM_FORWARDER] = "",
     };
     CC_TRY(buf_printf(out, "%s: files\n", room_name(room)));
     for (size_t i = 0; i < ARRAY_LEN(system_files); i++)
         CC_TRY(buf_printf(out, "  read: %s\n", system_files[i]));
     return buf_append_str(out, own[room]);
+}
+
+CC_ERR landlock_describe_proxy(struct buf *out)
+{
+    CC_TRY(buf_append_str(out, "proxies: files\n"));
+    for (size_t i = 0; i < ARRAY_LEN(system_files); i++)
+        CC_TRY(buf_printf(out, "  read: %s\n", system_files[i]));
+    for (size_t i = 0; i < ARRAY_LEN(resolver_folders); i++)
+        CC_TRY(buf_printf(out, "  read: %s\n", resolver_folders[i]));
+    return buf_append_str(
+        out,
+        "  sockets made and removed: the folders of the Unix sockets that are listened on\n"
+        "  TCP: listening at the ports of the own endpoints; to the ports of the targets, and 53\n");
 }

@@ -37,8 +37,8 @@ static cc_err open_signals(int *ret_fd)
     (void)sigaddset(&set, SIGCHLD);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction usual = {.sa_handler = SIG_DFL};
-    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGCHLD, &usual, NULL) != 0 ||
-        sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGXFSZ, &ignore, NULL) != 0 ||
+        sigaction(SIGCHLD, &usual, NULL) != 0 || sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return CC_FAIL(SYSTEM, "signals");
     *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return *ret_fd >= 0 ? CC_OK : CC_FAIL(SYSTEM, "signalfd");

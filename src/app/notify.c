@@ -7,30 +7,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/num.h"
-#include "base/span.h"
 
-static const char *variable(char *const *environment, const char *name)
-{
-    size_t len = strlen(name);
-    for (; environment && *environment; environment++)
-        if (strncmp(*environment, name, len) == 0 && (*environment)[len] == '=')
-            return *environment + len + 1;
-    return NULL;
-}
-
-static uint64_t number(const char *text)
-{
-    uint64_t value = 0;
-    if (!text || u64_parse(span_str(text), &value).code)
-        return 0;
-    return value;
-}
+#include "app/variable.h"
 
 void notify_init(struct notify *notify, char *const *environment)
 {
     *notify = (struct notify){.fd = -1};
-    const char *path = variable(environment, "NOTIFY_SOCKET");
+    const char *path = variable_of(environment, "NOTIFY_SOCKET");
     size_t len = path ? strlen(path) : 0;
     if (len < 2 || len >= sizeof notify->address.sun_path || (path[0] != '/' && path[0] != '@'))
         return;
@@ -40,9 +23,9 @@ void notify_init(struct notify *notify, char *const *environment)
         notify->address.sun_path[0] = 0;
     notify->address_len = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + len);
     notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const char *pid = variable(environment, "WATCHDOG_PID");
-    if (!pid || number(pid) == (uint64_t)getpid())
-        notify->watchdog_ms = number(variable(environment, "WATCHDOG_USEC")) / 1000;
+    if (!variable_of(environment, "WATCHDOG_PID") ||
+        variable_number(environment, "WATCHDOG_PID") == (uint64_t)getpid())
+        notify->watchdog_ms = variable_number(environment, "WATCHDOG_USEC") / 1000;
 }
 
 void notify_release(struct notify *notify)

@@ -12,6 +12,12 @@
 
 #include "base/io.h"
 
+enum {
+    OVERFLOW_ID =
+        65534, /* what a user namespace calls those that it does not know; nobody, elsewhere */
+    OVERFLOW_INSIDE = 1
+};
+
 bool privilege_separates(void)
 {
     return geteuid() == 0;
@@ -75,10 +81,13 @@ bool privilege_leave_network(void)
 {
     if (unshare(CLONE_NEWNET) == 0)
         return true;
-    /* Without root it takes a user namespace too, in which the own ids stay what they were. */
+    /* Without root it takes a user namespace too, in which the own ids stay what they were; but for the one by which strangers are
+     * known there.
+     */
+    const unsigned user = geteuid() == OVERFLOW_ID ? OVERFLOW_INSIDE : geteuid();
     char uid_map[64];
     char gid_map[64];
-    (void)snprintf(uid_map, sizeof uid_map, "%u %u 1", geteuid(), geteuid());
+    (void)snprintf(uid_map, sizeof uid_map, "%u %u 1", user, geteuid());
     (void)snprintf(gid_map, sizeof gid_map, "%u %u 1", getegid(), getegid());
     if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
         return false;

@@ -21,15 +21,14 @@ enum {
 static struct config part;
 
 static const enum config_room part_of[ROOM_END] = {
-    [ROOM_FRONT] = CONFIG_FOR_FRONT,
-    [ROOM_CORE] = CONFIG_FOR_CORE,
-    [ROOM_VAULT] = CONFIG_FOR_VAULT,
-    [ROOM_LOADER] = CONFIG_FOR_LOADER,
+    [ROOM_FRONT] = CONFIG_FOR_FRONT,         [ROOM_CORE] = CONFIG_FOR_CORE,
+    [ROOM_VAULT] = CONFIG_FOR_VAULT,         [ROOM_LOADER] = CONFIG_FOR_LOADER,
+    [ROOM_FORWARDER] = CONFIG_FOR_FORWARDER,
 };
 
 static cc_err lock_room(enum room room)
 {
-    CC_TRY(sandbox_lock_with(room, part.anti_slashing.backend == HISTORY_POSTGRES));
+    CC_TRY(sandbox_lock_with(room, &part));
     inject_run();
     return CC_OK;
 }

@@ -8,6 +8,9 @@
 #include "base/io.h"
 #include "base/metric.h"
 
+#include "app/aws_reader.h"
+#include "app/datadir.h"
+#include "attest/nsm.h"
 #include "wire/door.h"
 
 enum {
@@ -19,6 +22,7 @@ CC_ERR rooms_init(struct rooms *rooms, const struct rooms_setup *setup)
     memset(rooms, 0, sizeof *rooms);
     rooms->setup = *setup;
     rooms->door_to_core = -1;
+    rooms->documents_to_core = -1;
     rooms->door_to_front = -1;
     for (int i = 0; i < ROOM_END; i++) {
         rooms->children[i].room = (enum room)i;
@@ -29,7 +33,19 @@ CC_ERR rooms_init(struct rooms *rooms, const struct rooms_setup *setup)
     struct metric_cells *cells = NULL;
     CC_TRY(metric_open(rooms->maker.metrics_write, true, &cells));
     metric_attach(cells);
+    metric_set(METRIC_START, 0, clock_wall_ms() * 1000000);
+    metric_choose(METRIC_BUILD_INFO, 0);
     return CC_OK;
+}
+
+/* It may be within a credential_process, so it is not asked. */
+static void end_aws_reader(struct rooms *rooms)
+{
+    if (rooms->aws_reader <= 0)
+        return;
+    (void)kill(rooms->aws_reader, SIGKILL);
+    (void)waitpid(rooms->aws_reader, NULL, 0);
+    rooms->aws_reader = 0;
 }
 
 void rooms_release(struct rooms *rooms)
@@ -41,7 +57,9 @@ void rooms_release(struct rooms *rooms)
             (void)waitpid(child->pid, NULL, 0);
         child_reap(child, &rooms->setup.sink);
     }
+    end_aws_reader(rooms);
     fd_closep(&rooms->door_to_core);
+    fd_closep(&rooms->documents_to_core);
     fd_closep(&rooms->door_to_front);
     child_maker_close(&rooms->maker);
 }
@@ -54,6 +72,18 @@ bool rooms_alive(const struct rooms *rooms, enum room room)
 void rooms_tell(struct rooms *rooms, enum room room, enum control_type type, uint64_t value)
 {
     child_tell(&rooms->children[room], type, rooms->life, value, -1);
+}
+
+static void send_tls(struct rooms *rooms, int fd, uint64_t generation)
+{
+    if (lseek(fd, 0, SEEK_SET) == 0) /* a front before this one has read it to its end */
+        child_tell(&rooms->children[ROOM_FRONT], CONTROL_TLS, rooms->life, generation, fd);
+}
+
+void rooms_tell_tls(struct rooms *rooms)
+{
+    const struct tls_source *tls = rooms->setup.tls;
+    send_tls(rooms, tls->newest, tls->newest_generation);
 }
 
 void rooms_stop_starting(struct rooms *rooms)
@@ -102,17 +132,57 @@ static void give_start(struct rooms *rooms, enum room room)
     rooms_tell(rooms, room, CONTROL_START, rooms->setup.mode);
 }
 
+static cc_err give_chamber_key(struct rooms *rooms)
+{
+    const int key = rooms->setup.chamber_key;
+    if (key < 0)
+        return CC_OK;
+    /* The vault before this one has read the same open file to its end. */
+    if (lseek(key, 0, SEEK_SET) != 0)
+        return CC_FAIL(SYSTEM, "chamber.key");
+    child_tell(&rooms->children[ROOM_VAULT], CONTROL_CHAMBER_KEY, rooms->life, 0, key);
+    return CC_OK;
+}
+
+/* An enclave's security module is the vault's alone. */
+static cc_err give_nsm(struct rooms *rooms)
+{
+    CC_CLEANUP(fd_closep) int fd = -1;
+    if (rooms->setup.config->tee.platform != TEE_NITRO)
+        return CC_OK;
+    CC_TRY(nsm_descriptor_open(rooms->setup.config->tee.device, &fd));
+    child_tell(&rooms->children[ROOM_VAULT], CONTROL_NSM, rooms->life, 0, fd);
+    return CC_OK;
+}
+
+/* All that a core asks its vault by. */
+static cc_err make_doors_of_core(struct rooms *rooms)
+{
+    CC_TRY(make_door(rooms, ROOM_VAULT, CONTROL_DOOR_VAULT, &rooms->door_to_core));
+    return rooms->setup.config->tee.platform == TEE_NITRO
+               ? make_door(rooms, ROOM_VAULT, CONTROL_DOOR_DOCUMENTS, &rooms->documents_to_core)
+               : CC_OK;
+}
+
 static cc_err start_vault(struct rooms *rooms)
 {
-    struct child *vault = &rooms->children[ROOM_VAULT];
     rooms->life++;
     CC_TRY(spawn(rooms, ROOM_VAULT));
-    /* The vault before this one has read the same open file to its end. */
-    if (lseek(rooms->setup.chamber_key, 0, SEEK_SET) != 0)
-        return CC_FAIL(SYSTEM, "chamber.key");
-    child_tell(vault, CONTROL_CHAMBER_KEY, rooms->life, 0, rooms->setup.chamber_key);
-    CC_TRY(make_door(rooms, ROOM_VAULT, CONTROL_DOOR_VAULT, &rooms->door_to_core));
+    CC_TRY(give_chamber_key(rooms));
+    CC_TRY(give_nsm(rooms));
+    CC_TRY(make_doors_of_core(rooms));
     give_start(rooms, ROOM_VAULT);
+    return CC_OK;
+}
+
+/* A core whose stores are in AWS: its credentials are read by a process that can see them. */
+static cc_err give_aws_reader(struct rooms *rooms)
+{
+    CC_CLEANUP(fd_closep) int line = -1;
+    if (!config_uses_aws(rooms->setup.config))
+        return CC_OK;
+    CC_TRY(aws_reader_start(&rooms->setup.config->aws, &rooms->aws_reader, &line));
+    child_tell(&rooms->children[ROOM_CORE], CONTROL_AWS_INPUTS, rooms->life, 0, line);
     return CC_OK;
 }
 
@@ -120,29 +190,76 @@ static cc_err start_core(struct rooms *rooms)
 {
     if (rooms->door_to_core < 0) { /* the vault has outlived a core */
         rooms->life++;
-        CC_TRY(make_door(rooms, ROOM_VAULT, CONTROL_DOOR_VAULT, &rooms->door_to_core));
+        CC_TRY(make_doors_of_core(rooms));
+    }
+    if (serves(rooms)) {
+        cc_err err = datadir_keep_audit(rooms->setup.config);
+        if (err.code)
+            log_error("the audit log's directory is missing", KV_ERR(err));
     }
     CC_TRY(spawn(rooms, ROOM_CORE));
     give_door(rooms, ROOM_CORE, CONTROL_DOOR_VAULT, &rooms->door_to_core);
+    if (rooms->documents_to_core >= 0)
+        give_door(rooms, ROOM_CORE, CONTROL_DOOR_DOCUMENTS, &rooms->documents_to_core);
     if (serves(rooms))
         CC_TRY(make_door(rooms, ROOM_CORE, CONTROL_DOOR_FRONT, &rooms->door_to_front));
+    CC_TRY(give_aws_reader(rooms));
+    if (rooms->setup.order > 0)
+        child_tell(&rooms->children[ROOM_CORE], CONTROL_ORDER, rooms->life, 0, rooms->setup.order);
     give_start(rooms, ROOM_CORE);
     return CC_OK;
 }
 
+static void give_listener(struct rooms *rooms, enum listener kind, int fd)
+{
+    const bool held = rooms->core_is_new && rooms->setup.listeners->held >> kind & 1;
+    if (fd >= 0)
+        child_tell(&rooms->children[ROOM_FRONT], CONTROL_LISTENER, rooms->life,
+                   kind | (held ? LISTENER_HELD : 0U), fd);
+}
+
+/* A new front begins with files that a front has served with, where there are any; newer ones come once it runs. */
+static void give_tls(struct rooms *rooms)
+{
+    const struct listeners *listeners = rooms->setup.listeners;
+    const struct tls_source *tls = rooms->setup.tls;
+    give_listener(rooms, LISTENER_TLS, listeners->tls);
+    if (tls->taken_generation)
+        send_tls(rooms, tls->taken, tls->taken_generation);
+    else
+        rooms_tell_tls(rooms);
+}
+
 static cc_err start_front(struct rooms *rooms)
 {
-    struct child *front = &rooms->children[ROOM_FRONT];
     const struct listeners *listeners = rooms->setup.listeners;
-    if (rooms->door_to_front < 0) /* the core has outlived a front */
+    rooms->core_is_new = rooms->door_to_front >= 0;
+    if (!rooms->core_is_new) /* it has outlived a front, and clients are let in at once */
         CC_TRY(make_door(rooms, ROOM_CORE, CONTROL_DOOR_FRONT, &rooms->door_to_front));
     CC_TRY(spawn(rooms, ROOM_FRONT));
     give_door(rooms, ROOM_FRONT, CONTROL_DOOR_FRONT, &rooms->door_to_front);
-    child_tell(front, CONTROL_LISTENER, rooms->life, LISTENER_API, listeners->api);
-    child_tell(front, CONTROL_LISTENER, rooms->life, LISTENER_METRICS, listeners->metrics);
-    if (listeners->unix_fd >= 0)
-        child_tell(front, CONTROL_LISTENER, rooms->life, LISTENER_UNIX, listeners->unix_fd);
+    give_listener(rooms, LISTENER_API, listeners->api);
+    give_listener(rooms, LISTENER_METRICS, listeners->metrics);
+    give_listener(rooms, LISTENER_UNIX, listeners->unix_fd);
+    give_listener(rooms, LISTENER_ADMIN, listeners->admin_fd);
+    if (listeners->tls >= 0)
+        give_tls(rooms);
     give_start(rooms, ROOM_FRONT);
+    if (listeners->tls >= 0 && rooms->setup.tls->taken_generation &&
+        rooms->setup.tls->taken_generation != rooms->setup.tls->newest_generation)
+        rooms_tell_tls(rooms);
+    return CC_OK;
+}
+
+/* What the core connects to meanwhile waits in the listeners' queues. */
+static cc_err start_forwarder(struct rooms *rooms)
+{
+    const struct egress_listeners *egress = rooms->setup.egress;
+    CC_TRY(spawn(rooms, ROOM_FORWARDER));
+    for (uint32_t row = 0; row < egress->count; row++)
+        child_tell(&rooms->children[ROOM_FORWARDER], CONTROL_LISTENER, rooms->life, row,
+                   egress->fds[row]);
+    give_start(rooms, ROOM_FORWARDER);
     return CC_OK;
 }
 
@@ -207,8 +324,21 @@ static bool is_wanted(const struct rooms *rooms, enum room room)
     return serves(rooms) || (room != ROOM_FRONT && rooms->restarts[room].started_ms == 0);
 }
 
+/* Nothing hangs on it, and it hangs on nothing. */
+static int tick_forwarder(struct rooms *rooms)
+{
+    const struct egress_listeners *egress = rooms->setup.egress;
+    uint64_t now = clock_mono_ms();
+    if (!egress || egress->count == 0 || rooms->stopping || rooms_alive(rooms, ROOM_FORWARDER))
+        return -1;
+    if (rooms->due_ms[ROOM_FORWARDER] > now)
+        return (int)(rooms->due_ms[ROOM_FORWARDER] - now);
+    cc_err err = start_forwarder(rooms);
+    return err.code ? on_start_error(rooms, ROOM_FORWARDER, err) : -1;
+}
+
 /* The rooms from the inside out; each needs the one before it. */
-int rooms_tick(struct rooms *rooms)
+static int tick_chain(struct rooms *rooms)
 {
     static const struct {
         enum room room;
@@ -236,6 +366,15 @@ int rooms_tick(struct rooms *rooms)
         return LOADER_RETRY_MS;
     }
     return -1;
+}
+
+int rooms_tick(struct rooms *rooms)
+{
+    int forwarder_ms = tick_forwarder(rooms);
+    int chain_ms = rooms->state == ROOMS_FAILED ? -1 : tick_chain(rooms);
+    if (forwarder_ms < 0 || chain_ms < 0)
+        return forwarder_ms < 0 ? chain_ms : forwarder_ms;
+    return forwarder_ms < chain_ms ? forwarder_ms : chain_ms;
 }
 
 /* --- what rooms say ------------------------------------------------------------------------------------------------ */
@@ -268,6 +407,15 @@ static void on_stalled(struct rooms *rooms, enum room accuser, uint64_t accused)
         (void)kill(rooms->children[accused].pid, SIGKILL);
 }
 
+/* The vault is of no more use in this life. A captured core could have it wiped as well. */
+static void on_sealed(struct rooms *rooms)
+{
+    if (!serves(rooms) || rooms->stopping)
+        return;
+    log_notice("the chamber was sealed: starting all rooms anew");
+    child_kill(&rooms->children[ROOM_VAULT]);
+}
+
 static void on_message(struct rooms *rooms, struct child *child, const struct control *message)
 {
     switch (message->type) {
@@ -291,6 +439,18 @@ static void on_message(struct rooms *rooms, struct child *child, const struct co
     case CONTROL_DRAINED:
         if (child->room == ROOM_FRONT) {
             rooms->drained = true;
+            return;
+        }
+        break;
+    case CONTROL_TLS_TAKEN:
+        if (child->room == ROOM_FRONT && rooms->setup.tls) {
+            tls_source_taken(rooms->setup.tls, message->value);
+            return;
+        }
+        break;
+    case CONTROL_SEALED:
+        if (child->room == ROOM_CORE) {
+            on_sealed(rooms);
             return;
         }
         break;
@@ -395,19 +555,36 @@ static void on_end(struct rooms *rooms, struct child *child, int status)
     }
     child_reap(child, &rooms->setup.sink);
     if (room == ROOM_CORE) { /* what was prepared for its life is void */
+        end_aws_reader(rooms);
         rooms->loader_wanted = false;
         fd_closep(&rooms->door_to_front);
     }
 }
 
+/* Without its reader a core could not renew its credentials: a new one is started, with a new reader. One that ends well
+ * has seen its line closed: the core is ending too.
+ */
+static void on_aws_reader_end(struct rooms *rooms, int status)
+{
+    rooms->aws_reader = 0;
+    if (has_ended_well(status) || rooms->stopping || !rooms_alive(rooms, ROOM_CORE))
+        return;
+    log_error("the reader of AWS credentials has ended, starting the core again");
+    (void)kill(rooms->children[ROOM_CORE].pid, SIGKILL);
+}
+
 /* From the inside out, so that the cause is seen before what follows from it. */
 void rooms_on_child_end(struct rooms *rooms)
 {
-    static const enum room order[] = {ROOM_VAULT, ROOM_CORE, ROOM_FRONT, ROOM_LOADER};
+    static const enum room order[] = {ROOM_VAULT, ROOM_CORE, ROOM_FRONT, ROOM_LOADER,
+                                      ROOM_FORWARDER};
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         struct child *child = &rooms->children[order[i]];
         int status = 0;
         if (child->pid > 0 && waitpid(child->pid, &status, WNOHANG) == child->pid)
             on_end(rooms, child, status);
     }
+    int status = 0;
+    if (rooms->aws_reader > 0 && waitpid(rooms->aws_reader, &status, WNOHANG) == rooms->aws_reader)
+        on_aws_reader_end(rooms, status);
 }

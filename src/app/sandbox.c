@@ -11,15 +11,20 @@
 #include <unistd.h>
 
 #include "app/landlock.h"
+#include "attest/nsm_ioctl.h"
+#include "config/databases.h"
 #include "secret/harden.h"
-#include "slash/postgres.h"
+#include "sql/postgres_url.h"
 
 enum {
     F_ = 1U << ROOM_FRONT,
     C_ = 1U << ROOM_CORE,
     V_ = 1U << ROOM_VAULT,
     L_ = 1U << ROOM_LOADER,
-    N_ = 1U << ROOM_END
+    O_ = 1U << ROOM_FORWARDER,
+    N_ = 1U << ROOM_END,
+    T_ = 1U << (ROOM_END + 1),
+    P_ = 1U << (ROOM_END + 2)
 };
 
 /* Stands in the table for the process's own id. */
@@ -53,10 +58,10 @@ static const struct rule rules[] = {
 #undef W
 };
 
-/* Where bytes from outside are parsed by us alone, or keys are held, a stray call is the end. */
+/* Where bytes from outside pass through our code alone, or keys are held, a stray call is the end. */
 static bool is_deadly(enum room room)
 {
-    return room == ROOM_FRONT || room == ROOM_VAULT;
+    return room == ROOM_FRONT || room == ROOM_VAULT || room == ROOM_FORWARDER;
 }
 
 static int add_rule(scmp_filter_ctx filter, const struct rule *rule)
@@ -75,15 +80,34 @@ static int add_rule(scmp_filter_ctx filter, const struct rule *rule)
     return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, 1, &where);
 }
 
-bool sandbox_needs_network(enum room room, const struct config *config)
+const char *sandbox_database(const struct config *config, unsigned n)
 {
-    return room == ROOM_CORE && config->anti_slashing.backend == HISTORY_POSTGRES &&
-           slash_postgres_url_is_remote(config->anti_slashing.url);
+    struct config_database databases[CONFIG_DATABASES];
+    return n < config_databases(config, databases) ? databases[n].url : NULL;
 }
 
-static unsigned rows_of(enum room room, bool database)
+bool sandbox_needs_network(enum room room, const struct config *config)
 {
-    return 1U << room | (database && room == ROOM_CORE ? N_ : 0);
+    const char *url;
+    if (room == ROOM_CORE && (config_uses_aws(config) || config_traces(config)))
+        return true;
+    for (unsigned n = 0; room == ROOM_CORE && (url = sandbox_database(config, n)); n++)
+        if (postgres_url_is_remote(url))
+            return true;
+    return false;
+}
+
+static unsigned rows_of(enum room room, const struct config *config)
+{
+    unsigned rows = 1U << room;
+    if (!config)
+        return rows;
+    if (room == ROOM_CORE &&
+        (sandbox_database(config, 0) || config_uses_aws(config) || config_traces(config)))
+        rows |= N_;
+    if (room == ROOM_VAULT && config->tee.platform == TEE_NITRO)
+        rows |= T_;
+    return rows;
 }
 
 static cc_err build(scmp_filter_ctx filter, unsigned wanted)
@@ -101,24 +125,35 @@ static cc_err build(scmp_filter_ctx filter, unsigned wanted)
     return seccomp_load(filter) == 0 ? CC_OK : CC_FAIL(SYSTEM, "seccomp: load");
 }
 
-CC_ERR sandbox_lock(enum room room)
-{
-    return sandbox_lock_with(room, false);
-}
-
-CC_ERR sandbox_lock_with(enum room room, bool database)
+static cc_err lock(uint32_t otherwise, unsigned wanted)
 {
     if (harden_is_sanitized()) {
         log_warn("sanitizer build: system calls are not limited");
         return CC_OK;
     }
-    scmp_filter_ctx filter =
-        seccomp_init(is_deadly(room) ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
+    scmp_filter_ctx filter = seccomp_init(otherwise);
     if (!filter)
         return CC_FAIL(NO_MEMORY, "seccomp");
-    cc_err err = build(filter, rows_of(room, database));
+    cc_err err = build(filter, wanted);
     seccomp_release(filter);
     return err;
+}
+
+CC_ERR sandbox_lock(enum room room)
+{
+    return sandbox_lock_with(room, NULL);
+}
+
+CC_ERR sandbox_lock_with(enum room room, const struct config *config)
+{
+    return lock(is_deadly(room) ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM),
+                rows_of(room, config));
+}
+
+/* The C library looks names up there, and probes for much. */
+CC_ERR sandbox_lock_proxy(void)
+{
+    return lock(SCMP_ACT_ERRNO(EPERM), P_);
 }
 
 CC_ERR sandbox_enter(enum room room, const struct config *config)
@@ -154,8 +189,21 @@ CC_ERR sandbox_describe(enum room room, struct buf *out)
                       is_deadly(room) ? "ends the room" : "fails with EPERM"));
     CC_TRY(describe_rules(1U << room, out));
     if (room == ROOM_CORE) {
-        CC_TRY(buf_append_str(out, "core, with its history in a database: these too\n"));
+        CC_TRY(buf_append_str(out,
+                              "core, with a store in a database, or traces to send: these too\n"));
         CC_TRY(describe_rules(N_, out));
     }
+    if (room == ROOM_VAULT) {
+        CC_TRY(buf_append_str(out, "vault, in an enclave: these too\n"));
+        CC_TRY(describe_rules(T_, out));
+    }
     return landlock_describe(room, out);
+}
+
+CC_ERR sandbox_describe_proxy(struct buf *out)
+{
+    CC_TRY(
+        buf_append_str(out, "attest proxy, enclave proxy: what is not listed fails with EPERM\n"));
+    CC_TRY(describe_rules(P_, out));
+    return landlock_describe_proxy(out);
 }

@@ -17,12 +17,21 @@
 #include "wire/control.h"
 
 CC_ERR sandbox_enter(enum room room, const struct config *config);
-/* True for the core alone, and only when its database is not reached by a socket among this machine's files. */
+/* The databases that the core reaches: the nth one's URL, or NULL. */
+const char *sandbox_database(const struct config *config, unsigned n);
+/* True for the core alone, and only when it has something to reach (a database, AWS, a collector of traces) that is not a socket
+ * among this machine's files.
+ */
 bool sandbox_needs_network(enum room room, const struct config *config);
 CC_ERR sandbox_lock(enum room room);
-/* The same for a core whose history is in a database: it may open connections to it. */
-CC_ERR sandbox_lock_with(enum room room, bool database);
+/* The same with what a core's configuration adds: connections to a database, to AWS and to a collector of traces, an enclave's
+ * security module.
+ */
+CC_ERR sandbox_lock_with(enum room room, const struct config *config);
+/* For `attest proxy` and `enclave proxy`, which are no rooms: once they listen and their threads run. */
+CC_ERR sandbox_lock_proxy(void);
 /* The lists as text, one call a line, for the snapshot test and for people. */
 CC_ERR sandbox_describe(enum room room, struct buf *out);
+CC_ERR sandbox_describe_proxy(struct buf *out);
 
 #endif

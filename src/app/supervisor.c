@@ -1,24 +1,26 @@
 #include "app/supervisor.h"
 
 #include <stdio.h>
-#include <sys/resource.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 
 #include "app/datadir.h"
+#include "app/egress_listen.h"
+#include "app/limits.h"
 #include "app/listeners.h"
 #include "app/loop.h"
 #include "app/notify.h"
 #include "app/rooms.h"
+#include "app/tls_source.h"
 #include "secret/harden.h"
 
 enum {
     DRAIN_GRACE_MS = 2000,
     CORE_END_MS = 5000,
-    VAULT_END_MS = 3000,
-    FD_RESERVE = 64
+    VAULT_END_MS = 3000
 };
 
 /* In this order: the front finishes what is under way, then the core closes its stores, then the vault wipes. */
@@ -34,10 +36,13 @@ struct supervisor {
     const struct supervisor_source *source;
     struct config *config;
     struct listeners listeners;
+    struct tls_source tls;
+    struct egress_listeners egress;
     struct loop loop;
     struct rooms rooms;
     struct notify notify;
     int chamber_key;
+    int order; /* 0: none; borrowed */
     enum phase phase;
     uint64_t deadline_ms;    /* of a phase that is not PHASE_RUN */
     uint64_t watchdog_at_ms; /* 0: none */
@@ -52,38 +57,13 @@ int supervisor_exit_code(cc_err err)
     if (error_is(err, ERROR_LOCKED))
         return EXIT_CODE_LOCKED;
     static const enum error_code refusals[] = {
-        ERROR_NOT_INITIALIZED, ERROR_EXISTS,        ERROR_PERMISSIONS,
-        ERROR_IDENTITY,        ERROR_TAMPERED,      ERROR_FILESYSTEM,
-        ERROR_HISTORY_MISSING, ERROR_WRONG_NETWORK, ERROR_CONFIG};
+        ERROR_NOT_INITIALIZED, ERROR_EXISTS,      ERROR_PERMISSIONS,     ERROR_IDENTITY,
+        ERROR_TAMPERED,        ERROR_FILESYSTEM,  ERROR_HISTORY_MISSING, ERROR_WRONG_NETWORK,
+        ERROR_CONFIG,          ERROR_ENCLAVE_ROOT};
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
         if (error_is(err, refusals[i]))
             return EXIT_CODE_REFUSED;
     return EXIT_CODE_FAILED;
-}
-
-/* --- limits --------------------------------------------------------------------------------------------------------- */
-
-static rlim_t raise_limit(__rlimit_resource_t resource)
-{
-    struct rlimit limit;
-    if (getrlimit(resource, &limit) != 0)
-        return 0;
-    struct rlimit higher = {RLIM_INFINITY, RLIM_INFINITY};
-    if (resource == RLIMIT_MEMLOCK && setrlimit(resource, &higher) == 0)
-        return RLIM_INFINITY;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(resource, &limit);
-    return limit.rlim_cur;
-}
-
-/* The rooms inherit the limits; the vault says itself when it cannot lock what it needs. */
-static void raise_limits(const struct config *config)
-{
-    rlim_t files = raise_limit(RLIMIT_NOFILE);
-    if (files < (rlim_t)config->server.max_connections + FD_RESERVE)
-        log_warn("fewer files may be open than server.max_connections needs, going on",
-                 KV_NUM("limit", files), KV_NUM("max_connections", config->server.max_connections));
-    (void)raise_limit(RLIMIT_MEMLOCK);
 }
 
 /* --- SIGHUP --------------------------------------------------------------------------------------------------------- */
@@ -101,6 +81,17 @@ static void log_faults(const struct config_faults *faults)
         log_warn("configuration", KV_STR("fault", line));
         rest = end ? span_of(end + 1, rest.len - len - 1) : (struct span){0};
     }
+}
+
+static void read_tls(struct supervisor *s, const char *why)
+{
+    cc_err err = tls_source_read(&s->tls);
+    if (err.code) {
+        log_error("the TLS files stay as they were", KV_ERR(err));
+        return;
+    }
+    log_notice("reading the TLS files", KV_STR("why", why));
+    rooms_tell_tls(&s->rooms);
 }
 
 static void on_reload(struct supervisor *s)
@@ -124,6 +115,8 @@ static void on_reload(struct supervisor *s)
         for (enum room room = ROOM_FRONT; room < ROOM_END; room++)
             rooms_tell(&s->rooms, room, CONTROL_LOG_LEVEL, s->config->logging.level);
     }
+    if (s->tls.config)
+        read_tls(s, "SIGHUP");
     rooms_tell(&s->rooms, ROOM_CORE, CONTROL_RELOAD, 0);
     log_notice("reloading keys");
     notify_send(&s->notify, "READY=1");
@@ -186,6 +179,11 @@ static void step_phase(struct supervisor *s)
     }
 }
 
+static const char *where(const struct config *config)
+{
+    return config->server.listen[0] ? config->server.listen : config->server.listen_address;
+}
+
 /* Only now: a second server on this data directory ends before it gets here. */
 static void publish_ports(const struct supervisor *s)
 {
@@ -204,9 +202,10 @@ static void tell_state(struct supervisor *s)
     if (s->told == ROOMS_SERVING && !s->was_ready) {
         s->was_ready = true;
         publish_ports(s);
-        log_notice("serving", KV_STR("address", s->config->server.listen_address),
+        log_notice("serving", KV_STR("address", where(s->config)),
                    KV_NUM("http_port", s->listeners.api_port),
-                   KV_NUM("metrics_port", s->listeners.metrics_port));
+                   KV_NUM("metrics_port", s->listeners.metrics_port),
+                   KV_NUM("https_port", s->listeners.tls_port));
         notify_send(&s->notify, "READY=1\nSTATUS=serving");
     } else if (s->told == ROOMS_SERVING) {
         log_notice("all rooms serve again");
@@ -241,8 +240,12 @@ static void run(struct supervisor *s)
             return;
         uint64_t now = clock_mono_ms();
         feed_watchdog(s, now);
+        if (s->phase == PHASE_RUN && tls_source_has_changed(&s->tls, now))
+            read_tls(s, "they have changed");
         if (s->phase != PHASE_RUN)
             timeout_ms = sooner(timeout_ms, s->deadline_ms, now);
+        if (s->phase == PHASE_RUN && s->tls.config && s->tls.due_ms)
+            timeout_ms = sooner(timeout_ms, s->tls.due_ms, now);
         if (s->notify.watchdog_ms)
             timeout_ms = sooner(timeout_ms, s->watchdog_at_ms, now);
         unsigned signals = loop_wait(&s->loop, &s->rooms, timeout_ms);
@@ -257,28 +260,46 @@ static void run(struct supervisor *s)
 
 static cc_err start(struct supervisor *s, enum room_mode mode)
 {
-    raise_limits(s->config);
+    limits_raise(s->config);
     CC_TRY(datadir_open(s->config, &s->chamber_key));
+    CC_TRY(egress_open(&s->config->egress, &s->egress));
     if (mode == ROOM_MODE_SERVE) {
-        CC_TRY(listeners_open(s->config, &s->listeners));
-        log_notice("listening", KV_STR("address", s->config->server.listen_address),
+        CC_TRY(datadir_check_restored(s->config));
+        CC_TRY(tls_source_open(&s->tls, &s->config->tls, s->source->environment));
+        CC_TRY(listeners_open(s->config, s->source->environment, &s->listeners));
+        log_notice("listening", KV_STR("address", where(s->config)),
                    KV_NUM("http_port", s->listeners.api_port),
-                   KV_NUM("metrics_port", s->listeners.metrics_port));
+                   KV_NUM("metrics_port", s->listeners.metrics_port),
+                   KV_STR("sockets", s->listeners.held ? "handed over" : "own"));
     }
     const struct rooms_setup setup = {.config = s->config,
                                       .listeners = mode == ROOM_MODE_SERVE ? &s->listeners : NULL,
+                                      .tls = mode == ROOM_MODE_SERVE ? &s->tls : NULL,
+                                      .egress = &s->egress,
                                       .chamber_key = s->chamber_key,
+                                      .order = s->order,
                                       .mode = mode,
                                       .sink = s->loop.sink};
     return rooms_init(&s->rooms, &setup);
 }
 
-static int
-supervise(const struct supervisor_source *source, struct config *config, enum room_mode mode)
+static const char *const failures[] = {
+    [ROOM_MODE_SERVE] = "the server ends",
+    [ROOM_MODE_INIT] = "no chamber was made",
+    [ROOM_MODE_JOIN] = "no chamber was joined",
+    [ROOM_MODE_ORDER] = "nothing was done",
+};
+
+static int supervise(const struct supervisor_source *source,
+                     struct config *config,
+                     enum room_mode mode,
+                     int order)
 {
     static struct supervisor s;
-    s = (struct supervisor){.source = source, .config = config, .chamber_key = -1};
-    s.listeners = (struct listeners){.api = -1, .metrics = -1, .unix_fd = -1};
+    s = (struct supervisor){.source = source, .config = config, .chamber_key = -1, .order = order};
+    s.listeners =
+        (struct listeners){.api = -1, .metrics = -1, .unix_fd = -1, .admin_fd = -1, .tls = -1};
+    s.tls = (struct tls_source){.newest = -1, .taken = -1};
     const struct log_sink sink = {STDERR_FILENO, config->logging.format == LOG_STYLE_JSON};
     notify_init(&s.notify, mode == ROOM_MODE_SERVE ? source->environment : NULL);
     cc_err err = loop_init(&s.loop, &sink, config->logging.level);
@@ -291,14 +312,16 @@ supervise(const struct supervisor_source *source, struct config *config, enum ro
         rooms_release(&s.rooms);
         if (s.rooms.state == ROOMS_FAILED)
             err = error_make(s.rooms.failure, "a room said so", __FILE__, __LINE__);
-        else if (mode == ROOM_MODE_INIT && s.rooms.state != ROOMS_DONE)
+        else if (mode != ROOM_MODE_SERVE && s.rooms.state != ROOMS_DONE)
             err = CC_FAIL(SYSTEM, "interrupted");
     }
     if (err.code)
-        log_error(mode == ROOM_MODE_INIT ? "no chamber was made" : "the server ends", KV_ERR(err));
+        log_error(failures[mode], KV_ERR(err));
     else if (mode == ROOM_MODE_SERVE)
         log_notice("ended");
     listeners_close(&s.listeners);
+    egress_close(&s.egress);
+    tls_source_close(&s.tls);
     fd_closep(&s.chamber_key);
     loop_release(&s.loop);
     notify_release(&s.notify);
@@ -307,18 +330,66 @@ supervise(const struct supervisor_source *source, struct config *config, enum ro
 
 int supervisor_serve(const struct supervisor_source *source, struct config *config)
 {
-    return supervise(source, config, ROOM_MODE_SERVE);
+    return supervise(source, config, ROOM_MODE_SERVE, 0);
 }
 
-int supervisor_init(const struct supervisor_source *source, struct config *config)
+int supervisor_init(const struct supervisor_source *source, struct config *config, int history_id)
 {
     cc_err err = datadir_make(config);
     if (err.code) {
         log_error("no chamber was made", KV_STR("data_dir", config->data_dir), KV_ERR(err));
         return supervisor_exit_code(err);
     }
-    int code = supervise(source, config, ROOM_MODE_INIT);
+    int code = supervise(source, config, ROOM_MODE_INIT, history_id);
     if (code != EXIT_CODE_DONE)
         datadir_unmake(config);
     return code;
+}
+
+static int join(const struct supervisor_source *source,
+                struct config *config,
+                const struct datadir_copies *copies,
+                int answer)
+{
+    cc_err err = datadir_join(config, copies);
+    if (err.code) {
+        log_error(failures[ROOM_MODE_JOIN], KV_STR("data_dir", config->data_dir), KV_ERR(err));
+        return supervisor_exit_code(err);
+    }
+    int code = supervise(source, config, ROOM_MODE_JOIN, answer);
+    if (code != EXIT_CODE_DONE)
+        datadir_unjoin(config, copies);
+    return code;
+}
+
+int supervisor_join(const struct supervisor_source *source,
+                    struct config *config,
+                    const struct datadir_copies *copies)
+{
+    return join(source, config, copies, 0);
+}
+
+int supervisor_take_over(const struct supervisor_source *source,
+                         struct config *config,
+                         bool *ret_found)
+{
+    static const struct datadir_copies none;
+    CC_CLEANUP(fd_closep) int fd = memfd_create("answer", MFD_CLOEXEC);
+    uint8_t answer = 0;
+    if (fd < 0)
+        return EXIT_CODE_FAILED;
+    int code = join(source, config, &none, fd);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    if (pread(fd, &answer, 1, 0) != 1)
+        return EXIT_CODE_FAILED;
+    *ret_found = answer == JOIN_DONE;
+    if (!*ret_found)
+        datadir_unjoin(config, &none);
+    return EXIT_CODE_DONE;
+}
+
+int supervisor_order(const struct supervisor_source *source, struct config *config, int order)
+{
+    return supervise(source, config, ROOM_MODE_ORDER, order);
 }

@@ -10,6 +10,7 @@
 #ifndef APP_SUPERVISOR_H
 #define APP_SUPERVISOR_H
 
+#include "app/datadir.h"
 #include "config/config.h"
 
 enum exit_code {
@@ -29,8 +30,18 @@ struct supervisor_source {
 };
 
 int supervisor_serve(const struct supervisor_source *source, struct config *config);
-/* Makes the chamber and the empty stores. */
-int supervisor_init(const struct supervisor_source *source, struct config *config);
+/* Makes the chamber and the empty stores. The new history's id, 32 bytes, goes to the file `history_id`. */
+int supervisor_init(const struct supervisor_source *source, struct config *config, int history_id);
+/* Makes this data directory one more replica's of a chamber that is there. */
+int supervisor_join(const struct supervisor_source *source,
+                    struct config *config,
+                    const struct datadir_copies *copies);
+/* The same in an enclave whose root KMS keys hold, without files: *ret_found is false where the state store is empty, and nothing was made. */
+int supervisor_take_over(const struct supervisor_source *source,
+                         struct config *config,
+                         bool *ret_found);
+/* Starts vault and core for one piece of work: `order` is a file with its text (core/order.h), and then with the answer. */
+int supervisor_order(const struct supervisor_source *source, struct config *config, int order);
 /* Which exit code an error ends with. */
 int supervisor_exit_code(cc_err err);
 

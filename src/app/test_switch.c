@@ -7,19 +7,37 @@
 #    include <string.h>
 
 static char text[128];
-static int point_was_given;
+static size_t points_given;
+
+/* The nth of a list with commas between its items; what is empty, or behind the end, has length 0. */
+static const char *item_of(const char *list, size_t n, size_t *ret_len)
+{
+    for (; *list && n; list++)
+        n -= *list == ',';
+    *ret_len = strcspn(list, ",");
+    return list;
+}
+
+/* NULL: this core has none. */
+static char *next_point(const char *list)
+{
+    size_t len = 0;
+    const char *point = item_of(list, points_given++, &len);
+    if (!len)
+        return NULL;
+    (void)snprintf(text, sizeof text, "point=%.*s", (int)len, point);
+    return text;
+}
 
 char *test_switch_for(enum room room)
 {
-    const char *point = getenv("CC_TEST_POINT");
+    const char *points = getenv("CC_TEST_POINT");
     const char *slow = getenv("CC_TEST_SLOW");
     const char *inject = getenv("CC_TEST_INJECT");
     size_t len = strlen(room_name(room));
-    if (point && room == ROOM_CORE && !point_was_given) {
-        point_was_given = 1;
-        (void)snprintf(text, sizeof text, "point=%s", point);
-        return text;
-    }
+    char *point = points && room == ROOM_CORE ? next_point(points) : NULL;
+    if (point)
+        return point;
     if (slow && room == ROOM_CORE) {
         (void)snprintf(text, sizeof text, "slow=%s", slow);
         return text;

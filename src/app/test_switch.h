@@ -1,7 +1,8 @@
 /* app/test_switch.h - how a test reaches a room, in builds with test switches.
  *
- * WHAT      CC_TEST_POINT=POINT:n kills the first core at the nth passage of a point (core/test_point.h);
- *           CC_TEST_SLOW=POINT:MS makes every core wait at each passage of one;
+ * WHAT      CC_TEST_POINT=POINT:n kills the first core at the nth passage of a point (core/test_point.h); of a list with commas each
+ *           core that is started has the next item, and those after its end none;
+ *           CC_TEST_SLOW=POINT:MS makes every other core wait at each passage of one;
  *           CC_TEST_INJECT=ROOM:ATTEMPT has a room try a forbidden call (app/inject.h). The supervisor turns them into one
  *           more argument of the room.
  * PROMISE   A release binary holds no trace of them.

@@ -7,6 +7,7 @@
 #include "auth/policy.h"
 #include "codec/hex.h"
 #include "slash/rules.h"
+#include "wire/door_b.h"
 
 /* What the caller can do about it; most texts of error.def say it already. */
 static const struct {
@@ -17,7 +18,10 @@ static const struct {
     {ERROR_ROOT_MISMATCH, "Leave signingRoot out, or check the client's network and fork"},
     {ERROR_WRONG_NETWORK, "Check that client and signer are on the same network"},
     {ERROR_KEY_UNKNOWN, "Check the public key, and /healthcheck for keys that did not load"},
-    {ERROR_UNAUTHENTICATED, "Ask over the Unix socket, or send SIGHUP"},
+    {ERROR_UNAUTHENTICATED,
+     "Send one that is good for this: as Bearer, or as the password of Basic"},
+    {ERROR_PLAINTEXT_TOKEN, "Use TLS, or see auth.allow_plaintext"},
+    {ERROR_PLAINTEXT_ANSWER, "Use TLS, or see auth.allow_plaintext"},
     {ERROR_HOST_DENIED, "Add the name to server.host_allowlist"},
     {ERROR_KEY_LOADING, "Try again in a moment"},
     {ERROR_BUSY, "Try again"},
@@ -36,12 +40,19 @@ struct refusal refusal_from_core(const struct a_signed *answer)
     return (struct refusal){
         .err = error_from_number(answer->error),
         .rule = answer->rule,
+        .reason = answer->reason,
         .earlier_slot = answer->earlier_slot,
         .earlier_source = answer->earlier_source,
         .earlier_target = answer->earlier_target,
         .has_root = answer->error == ERROR_ROOT_MISMATCH,
         .root = answer->root,
     };
+}
+
+struct refusal refusal_from_denied(const struct a_denied *answer)
+{
+    return (struct refusal){
+        .err = error_from_number(answer->error), .rule = answer->rule, .reason = answer->reason};
 }
 
 const char *answer_reason(int status)
@@ -51,6 +62,7 @@ const char *answer_reason(int status)
         const char *text;
     } reasons[] = {
         {200, "OK"},
+        {201, "Created"},
         {202, "Accepted"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
@@ -80,6 +92,14 @@ static bool is_slash_rule(const struct refusal *r)
 static bool is_policy_rule(const struct refusal *r)
 {
     return error_is(r->err, ERROR_DENIED) && r->rule < POLICY_RULE_END;
+}
+
+/* A rule of a policy that has a name; what crossed the door is looked at before it is shown. */
+static bool is_named_rule(const struct refusal *r)
+{
+    size_t len = strnlen(r->reason.policy, sizeof r->reason.policy);
+    return is_policy_rule(r) && r->rule == POLICY_RULE &&
+           policy_is_name(span_of(r->reason.policy, len));
 }
 
 static const char *rule_name(const struct refusal *r)
@@ -176,6 +196,9 @@ static cc_err put_sentence(struct buf *out, const struct refusal *r)
         CC_TRY(buf_append_str(out, ": "));
         CC_TRY(put_escaped(out, detail));
     }
+    if (is_named_rule(r))
+        CC_TRY(buf_printf(out, " (rule %" PRIu32 " of policy %s)", r->reason.number,
+                          r->reason.policy));
     CC_TRY(put_earlier_text(out, r));
     if (r->has_root) {
         CC_TRY(buf_append_str(out, ": computed "));
@@ -199,7 +222,11 @@ CC_ERR answer_refusal(struct buf *out, const struct refusal *refusal)
     CC_TRY(buf_printf(out, "{\"code\":%d,\"message\":\"%s\",\"error\":\"",
                       error_status(refusal->err), message_of(refusal->err)));
     CC_TRY(put_sentence(out, refusal));
-    CC_TRY(buf_printf(out, "\",\"rule\":\"%s\"", rule_name(refusal)));
+    if (is_named_rule(refusal))
+        CC_TRY(buf_printf(out, "\",\"rule\":\"%s/%" PRIu32 "\"", refusal->reason.policy,
+                          refusal->reason.number));
+    else
+        CC_TRY(buf_printf(out, "\",\"rule\":\"%s\"", rule_name(refusal)));
     CC_TRY(put_earlier_member(out, refusal));
     return buf_append_str(out, "}");
 }
@@ -228,6 +255,26 @@ static const char *up(bool is_up)
     return is_up ? "UP" : "DOWN";
 }
 
+static const char *auth_mode_name(uint8_t mode)
+{
+    static const char *const names[] = {"open", "report", "enforce"};
+    return mode < ARRAY_LEN(names) ? names[mode] : "enforce";
+}
+
+static const char *master_name(uint8_t master)
+{
+    static const char *const names[] = {
+        [A_MASTER_NONE] = "none", [A_MASTER_CLOSED] = "closed", [A_MASTER_OPEN] = "open"};
+    return master < ARRAY_LEN(names) && names[master] ? names[master] : "unknown";
+}
+
+static const char *memory_name(uint8_t memory)
+{
+    static const char *const names[] = {
+        [B_MEMORY_KERNEL_SECRET] = "memfd_secret", [B_MEMORY_LOCKED] = "locked"};
+    return memory < ARRAY_LEN(names) && names[memory] ? names[memory] : "unknown";
+}
+
 CC_ERR answer_health(struct buf *out, const struct a_health *h, bool draining, int *ret_status)
 {
     bool keys_up = h->keys_complete && h->load_errors == 0;
@@ -242,11 +289,13 @@ CC_ERR answer_health(struct buf *out, const struct a_health *h, bool draining, i
         h->history_noop ? "true" : "false"));
     CC_TRY(buf_printf(
         out,
-        "{\"id\":\"chamber\",\"status\":\"%s\",\"data\":{\"state\":\"%s\",\"auth-open\":%s}},"
+        "{\"id\":\"chamber\",\"status\":\"%s\",\"data\":{\"state\":\"%s\",\"master-key\":\"%s\","
+        "\"memory\":\"%s\",\"auth-open\":%s,\"auth-mode\":\"%s\",\"auth-latched\":%s}},"
         "{\"id\":\"keys-check\",\"status\":\"%s\",\"checks\":[{\"id\":\"config-files-loading\","
         "\"status\":\"%s\",\"data\":{\"keys-loaded\":%" PRIu64 ",\"error-count\":%" PRIu64,
-        up(!h->sealed), h->sealed ? "sealed" : "unsealed", h->auth_open ? "true" : "false",
-        up(keys_up), up(keys_up), h->keys_loaded, h->load_errors));
+        up(!h->sealed), h->sealed ? "sealed" : "unsealed", master_name(h->master),
+        memory_name(h->memory), h->auth_open ? "true" : "false", auth_mode_name(h->auth_mode),
+        h->auth_held ? "true" : "false", up(keys_up), up(keys_up), h->keys_loaded, h->load_errors));
     return buf_printf(
         out, ",\"keys-known\":%" PRIu64 ",\"keys-expected\":%" PRIu64 "}}]}],\"outcome\":\"%s\"}",
         h->keys_known, h->keys_expected, up(all_up));
@@ -254,11 +303,16 @@ CC_ERR answer_health(struct buf *out, const struct a_health *h, bool draining, i
 
 CC_ERR answer_ready(struct buf *out, const struct a_health *h, bool draining, int *ret_status)
 {
-    bool ready = h->keys_complete && !h->sealed && !draining;
+    bool ready =
+        h->keys_complete && !h->sealed && !h->audit_blocks && !h->clock_unsure && !draining;
     *ret_status = ready ? 200 : 503;
-    return buf_printf(out, "{\"status\":\"%s\",\"keys_complete\":%s,\"sealed\":%s,\"draining\":%s}",
+    return buf_printf(out,
+                      "{\"status\":\"%s\",\"keys_complete\":%s,\"sealed\":%s,\"master_key\":\"%s\","
+                      "\"audit_blocks\":%s,\"clock_sure\":%s,\"draining\":%s}",
                       ready ? "READY" : "NOT_READY", h->keys_complete ? "true" : "false",
-                      h->sealed ? "true" : "false", draining ? "true" : "false");
+                      h->sealed ? "true" : "false", master_name(h->master),
+                      h->audit_blocks ? "true" : "false", h->clock_unsure ? "false" : "true",
+                      draining ? "true" : "false");
 }
 
 static const char *reload_state_name(uint32_t state)

@@ -21,6 +21,7 @@ struct refusal {
     cc_err err;
     const char *static_detail; /* NULL: none */
     uint32_t rule;             /* of SLASHABLE and DENIED, as in struct a_signed */
+    struct a_reason reason;    /* of DENIED by a policy's rule */
     uint64_t earlier_slot;
     uint64_t earlier_source;
     uint64_t earlier_target;
@@ -30,6 +31,7 @@ struct refusal {
 
 struct refusal refusal_of(cc_err err);
 struct refusal refusal_from_core(const struct a_signed *answer);
+struct refusal refusal_from_denied(const struct a_denied *answer);
 CC_ERR answer_refusal(struct buf *out, const struct refusal *refusal);
 /* The reason phrase of an HTTP status. */
 const char *answer_reason(int status);

@@ -46,11 +46,14 @@ static struct batch *batch_new(uint32_t count)
 static void read_item(struct batch *b,
                       struct batch_item *item,
                       const struct eth_network *network,
-                      uint32_t client,
+                      const struct batch_asker *asker,
                       struct jval from)
 {
     struct a_sign *ask = &b->asks[b->asked];
-    ask->client = client;
+    ask->client = asker->client;
+    ask->caller = *asker->caller;
+    if (asker->trace)
+        ask->trace = *asker->trace;
     item->err = sign_batch_item(network, from, &ask->request);
     if (item->err.code) {
         const char *detail = error_detail();
@@ -64,7 +67,7 @@ static void read_item(struct batch *b,
 
 CC_ERR batch_read(const struct jdoc *doc,
                   const struct eth_network *network,
-                  uint32_t client,
+                  const struct batch_asker *asker,
                   struct batch **ret_batch)
 {
     struct jval_iter items = jval_iterate(jdoc_root(doc));
@@ -73,7 +76,7 @@ CC_ERR batch_read(const struct jdoc *doc,
     if (!b)
         return CC_FAIL(NO_MEMORY, "batch");
     for (uint32_t i = 0; jval_next(&items, &item); i++)
-        read_item(b, &b->items[i], network, client, item);
+        read_item(b, &b->items[i], network, asker, item);
     if (b->count > b->asked)
         metric_add(METRIC_HTTP_MALFORMED, 0, 0, b->count - b->asked);
     *ret_batch = b;

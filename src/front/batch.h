@@ -40,13 +40,20 @@ struct batch {
     struct a_signed *answers; /* to `asks`; all BATCH_UNANSWERED at first */
 };
 
+/* Who asks for all of them. */
+struct batch_asker {
+    uint32_t client;
+    const struct caller *caller;
+    const struct a_trace *trace; /* of all; NULL: of none */
+};
+
 /* Parses the body as a whole; says how many items batch_read() will make. */
 CC_ERR batch_open(struct jdoc *doc, uint8_t *body, size_t len, uint32_t *ret_count);
 /* True when some item of the parsed body is to sign a block. */
 bool batch_names_block(const struct jdoc *doc);
 CC_ERR batch_read(const struct jdoc *doc,
                   const struct eth_network *network,
-                  uint32_t client,
+                  const struct batch_asker *asker,
                   struct batch **ret_batch);
 void batch_free(struct batch *batch);
 /* Appends the array of answers; items without one get `missing`. */

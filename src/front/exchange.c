@@ -12,6 +12,7 @@
 #include "base/num.h"
 
 #include "eth/request_json.h"
+#include "secret/wipe.h"
 
 /* HELD: its taker's. QUEUED: its id is in the ring. COPYING: who sends copies the question, for a moment. SENT: on its way.
  * FILLING: won by who has an answer for it, for a moment, or completes it. A batch of which a part is sent is QUEUED again.
@@ -52,11 +53,6 @@ static uint64_t id_of(uint32_t index, uint64_t generation, uint32_t item)
     return (generation & UINT32_MAX) << 32 | item << INDEX_BITS | index;
 }
 
-static uint32_t index_of(uint64_t id)
-{
-    return (uint32_t)id & ((1U << INDEX_BITS) - 1);
-}
-
 static uint32_t item_of(uint64_t id)
 {
     return (uint32_t)id >> INDEX_BITS;
@@ -79,8 +75,12 @@ CC_ERR exchange_init(struct exchange *x, uint32_t count, exchange_done_fn *done)
     x->queue = cc_alloc_array(x->queue_cap, sizeof *x->queue);
     x->sign_batch = cc_alloc_array(SIGN_FIT, sizeof *x->sign_batch);
     x->query_batch = cc_alloc_array(QUERY_FIT, sizeof *x->query_batch);
+    x->slashing = cc_alloc(sizeof *x->slashing);
+    x->manage = cc_alloc(sizeof *x->manage);
+    x->keys = cc_alloc(sizeof *x->keys);
     x->message = cc_alloc(sizeof *x->message);
-    if (!x->tickets || !x->queue || !x->sign_batch || !x->query_batch || !x->message) {
+    if (!x->tickets || !x->queue || !x->sign_batch || !x->query_batch || !x->slashing ||
+        !x->manage || !x->keys || !x->message) {
         exchange_release(x);
         return CC_FAIL(NO_MEMORY, "tickets");
     }
@@ -100,6 +100,9 @@ void exchange_release(struct exchange *x)
     cc_free(x->queue);
     cc_free(x->sign_batch);
     cc_free(x->query_batch);
+    cc_free(x->slashing);
+    cc_free(x->manage);
+    cc_free(x->keys);
     cc_free(x->message);
     (void)pthread_mutex_destroy(&x->free_lock);
     (void)pthread_mutex_destroy(&x->queue_lock);
@@ -126,13 +129,19 @@ void ticket_release(struct exchange *x, struct ticket *t)
 {
     uint64_t state = atomic_load(&t->state);
     cc_assert((state & 0xff) == STATE_HELD);
+    if (t->ask == TICKET_MANAGE && t->keys.data)
+        explicit_bzero(t->keys.data, t->keys.len);
     if (t->keys.cap > TICKET_BUFFER_KEPT)
         buf_release(&t->keys);
     t->keys.max = KEYS_MAX;
     t->keys.len = 0;
     explicit_bzero(&t->question, sizeof t->question);
     explicit_bzero(&t->answer, sizeof t->answer);
+    t->err = CC_OK;
+    t->denied = false;
+    atomic_store(&t->limit_ms, 0);
     t->owner = NULL;
+    t->done = NULL;
     atomic_store(&t->state, pack(generation_of(state), STATE_FREE));
     (void)pthread_mutex_lock(&x->free_lock);
     t->next_free = x->free_head;
@@ -151,7 +160,7 @@ static void complete(struct exchange *x, struct ticket *t, uint64_t generation, 
     (void)atomic_fetch_sub(&x->waiting, 1);
     bool won = move(t, generation, STATE_FILLING, STATE_HELD);
     cc_assert(won);
-    x->done(t);
+    (t->done ? t->done : x->done)(t);
 }
 
 /* Completes `t` unless somebody else has it. */
@@ -181,23 +190,38 @@ static bool enqueue(struct exchange *x, uint64_t id, bool first)
     return fits;
 }
 
-static void give_ids(struct ticket *t, uint64_t generation)
+static void give_ids(struct ticket *t, uint64_t generation, uint64_t asked_ns)
 {
     uint64_t id = id_of(t->index, generation, 0);
     switch (t->ask) {
     case TICKET_SIGN:
         t->question.sign.id = id;
+        t->question.sign.trace.asked_ns = asked_ns;
         return;
     case TICKET_QUERY:
         t->question.query.id = id;
+        return;
+    case TICKET_SLASHING:
+        t->question.slashing->head.id = id;
+        return;
+    case TICKET_MANAGE:
+        t->question.manage->id = id;
+        return;
+    case TICKET_KEYS:
+        t->question.keys->head.id = id;
+        return;
+    case TICKET_ATTEST:
+        t->question.attest.id = id;
         return;
     case TICKET_BATCH:
         break;
     }
     struct batch *b = t->question.batch;
     cc_assert(b->asked > 0 && b->asked <= BATCH_ITEMS_MAX);
-    for (uint32_t i = 0; i < b->asked; i++)
+    for (uint32_t i = 0; i < b->asked; i++) {
         b->asks[i].id = id_of(t->index, generation, i);
+        b->asks[i].trace.asked_ns = asked_ns;
+    }
     t->batch_sent = 0;
     t->batch_answered = 0;
 }
@@ -218,10 +242,12 @@ static cc_err admit(struct exchange *x, struct ticket *t)
 void ticket_submit(struct exchange *x, struct ticket *t)
 {
     uint64_t generation = generation_of(atomic_load(&t->state)) + 1;
-    atomic_store(&t->asked_ms, clock_mono_ms());
+    const uint64_t now_ns = clock_mono_ns();
+    atomic_store(&t->asked_ms, now_ns / 1000000);
     t->next_chunk = 0;
     t->keys.len = 0;
-    give_ids(t, generation);
+    t->denied = false;
+    give_ids(t, generation, now_ns);
     metric_add(METRIC_HTTP_IN_FLIGHT, 0, 0, 1);
     (void)atomic_fetch_add(&x->waiting, 1);
     cc_err err = admit(x, t);
@@ -241,7 +267,7 @@ void ticket_submit(struct exchange *x, struct ticket *t)
 
 static struct ticket *ticket_of(struct exchange *x, uint64_t id, uint64_t *ret_state)
 {
-    uint32_t index = index_of(id);
+    uint32_t index = (uint32_t)id & ((1U << INDEX_BITS) - 1);
     if (index >= x->count)
         return NULL;
     struct ticket *t = &x->tickets[index];
@@ -252,11 +278,17 @@ static struct ticket *ticket_of(struct exchange *x, uint64_t id, uint64_t *ret_s
 struct packets {
     uint32_t signs;
     uint32_t queries;
+    uint32_t slashing;
+    uint32_t manage;
+    uint32_t keys;
+    uint32_t attests;
+    struct a_attest attest;
 };
 
 static bool is_full(const struct packets *p)
 {
-    return p->signs == SIGN_FIT || p->queries == QUERY_FIT;
+    return p->signs == SIGN_FIT || p->queries == QUERY_FIT || p->slashing || p->manage || p->keys ||
+           p->attests;
 }
 
 /* Makes the ticket ours to send, unless it was given up. Who has an answer for it has it only for a moment. */
@@ -284,6 +316,26 @@ static bool copy_question(struct exchange *x, struct ticket *t, struct packets *
     }
     if (t->ask == TICKET_SIGN) {
         x->sign_batch[p->signs++] = t->question.sign;
+        return false;
+    }
+    if (t->ask == TICKET_SLASHING) {
+        *x->slashing = *t->question.slashing;
+        p->slashing = 1;
+        return false;
+    }
+    if (t->ask == TICKET_MANAGE) {
+        *x->manage = *t->question.manage;
+        p->manage = 1;
+        return false;
+    }
+    if (t->ask == TICKET_KEYS) {
+        *x->keys = *t->question.keys;
+        p->keys = 1;
+        return false;
+    }
+    if (t->ask == TICKET_ATTEST) {
+        p->attest = t->question.attest;
+        p->attests = 1;
         return false;
     }
     const struct batch *b = t->question.batch;
@@ -344,22 +396,40 @@ static bool has_queued(struct exchange *x)
     return some;
 }
 
+/* Each kind in a packet of its own; the ones after a failure are lost with the door. */
+static cc_err send_packets(struct exchange *x, const struct packets *p)
+{
+    const struct {
+        uint16_t type;
+        const void *items;
+        size_t size;
+        uint32_t count;
+    } rows[] = {{A_QUERY, x->query_batch, sizeof(struct a_query), p->queries},
+                {A_SIGN, x->sign_batch, sizeof(struct a_sign), p->signs},
+                {A_SLASHING, x->slashing, sizeof *x->slashing, p->slashing},
+                {A_MANAGE, x->manage, sizeof *x->manage, p->manage},
+                {A_KEYS, x->keys, sizeof *x->keys, p->keys},
+                {A_ATTEST, &p->attest, sizeof p->attest, p->attests}};
+    if (p->signs)
+        metric_observe(METRIC_DOOR_BATCH, 0, p->signs);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].count)
+            CC_TRY(door_send(x->fd, x->life, rows[i].type, rows[i].items, rows[i].size,
+                             rows[i].count));
+    return CC_OK;
+}
+
 /* False when the door takes no more, or is closed. */
 static bool send_all(struct exchange *x)
 {
     struct packets p;
     while (has_queued(x)) {
-        cc_err err = CC_OK;
         if (!exchange_is_open(x) || !takes_packets(x))
             return false;
         gather(x, &p);
-        if (p.queries)
-            err = door_send(x->fd, x->life, A_QUERY, x->query_batch, sizeof(struct a_query),
-                            p.queries);
-        if (p.signs && !err.code) {
-            metric_observe(METRIC_DOOR_BATCH, 0, p.signs);
-            err = door_send(x->fd, x->life, A_SIGN, x->sign_batch, sizeof(struct a_sign), p.signs);
-        }
+        cc_err err = send_packets(x, &p);
+        if (p.keys)
+            wipe(x->keys, sizeof *x->keys);
         if (err.code)
             close_door(x, "the core can't be reached", err);
     }
@@ -396,9 +466,10 @@ void exchange_expire(struct exchange *x, uint64_t now_ms, uint64_t limit_ms)
         if (s != STATE_QUEUED && s != STATE_SENT)
             continue;
         uint64_t asked_ms = atomic_load(&t->asked_ms);
+        uint64_t own_limit_ms = u64_max(limit_ms, atomic_load(&t->limit_ms));
         if (closed)
             give_up(x, t, state, CC_FAIL(DOOR_CLOSED, NULL));
-        else if (now_ms > asked_ms && now_ms - asked_ms > limit_ms)
+        else if (now_ms > asked_ms && now_ms - asked_ms > own_limit_ms)
             give_up(x, t, state, CC_FAIL(BUSY, "no answer in time"));
     }
 }
@@ -418,13 +489,18 @@ static void put_back(struct won won)
     cc_assert(back);
 }
 
+enum {
+    ANY_QUESTION = 0
+};
+
 /* Asked such a question, and of it something that can be answered by now? The ticket is ours while this looks. */
 static bool fits(struct won won, unsigned asks, uint32_t question)
 {
     const struct ticket *t = won.ticket;
     if (!(t->ask & asks) || (won.from == STATE_QUEUED && t->ask != TICKET_BATCH))
         return false;
-    return t->ask != TICKET_QUERY || t->question.query.question == question;
+    return t->ask != TICKET_QUERY || question == ANY_QUESTION ||
+           t->question.query.question == question;
 }
 
 /* Wins the ticket that `id` names, if it waits for an answer to such a question (`asks`: enum ticket_ask, several); none for
@@ -547,7 +623,128 @@ static void take_high_watermark(struct exchange *x, const struct door_message *m
     complete_won(x, won, error_from_number(item.error));
 }
 
-static void dispatch(struct exchange *x, const struct door_message *m)
+/* The messages of one answer must come in their order, and the records of them all fit one request. */
+static void take_slashed(struct exchange *x, const struct door_message *m)
+{
+    const struct a_slashing *item = (const void *)m->items;
+    struct won won = win(x, item->head.id, TICKET_SLASHING, 0);
+    struct ticket *t = won.ticket;
+    if (!t)
+        return;
+    cc_err err = error_from_number(item->head.error);
+    if (!err.code && (item->head.count > A_RECORDS_MAX || item->head.chunk != t->next_chunk++ ||
+                      item->head.verb != t->question.slashing->head.verb))
+        err = CC_FAIL(PROTOCOL, "chunks of an answer about the history");
+    if (!err.code)
+        err = buf_append(&t->keys, item->records, item->head.count * sizeof item->records[0]);
+    t->answer.slashing = item->head;
+    if (err.code || item->head.last)
+        complete_won(x, won, err);
+    else
+        put_back(won);
+}
+
+/* Printable, and ended: it goes into a text. */
+static void copy_detail(char to[static A_MANAGED_DETAIL_MAX], const char *from)
+{
+    size_t n = 0;
+    for (; n + 1 < A_MANAGED_DETAIL_MAX && from[n]; n++)
+        to[n] = from[n] >= 0x20 && from[n] <= 0x7e ? from[n] : '?';
+    to[n] = 0;
+}
+
+static cc_err take_part(struct ticket *t, const struct a_managed *item)
+{
+    cc_err err = error_from_number(item->error);
+    t->answer.managed = (struct managed){
+        .error = item->error, .rule = item->rule, .status = item->status, .reason = item->reason};
+    t->answer.managed.reason.policy[A_NAME_MAX - 1] = 0;
+    copy_detail(t->answer.managed.detail, item->detail);
+    CC_TRY(err);
+    if (item->len > A_MANAGED_MAX || item->chunk != t->next_chunk++ || item->status < 200 ||
+        item->status > 299 || t->keys.len + item->len > A_MANAGED_TOTAL)
+        return CC_FAIL(PROTOCOL, "parts of an answer about management");
+    return buf_append(&t->keys, item->body, item->len);
+}
+
+/* The parts of one answer must come in their order. One of them may hold a token's text. */
+static void take_managed(struct exchange *x, struct door_message *m)
+{
+    const struct a_managed *item = (const void *)m->items;
+    struct won won = win(x, item->id, TICKET_MANAGE, 0);
+    if (won.ticket) {
+        cc_err err = take_part(won.ticket, item);
+        if (err.code || item->last)
+            complete_won(x, won, err);
+        else
+            put_back(won);
+    }
+    door_message_wipe(m);
+}
+
+/* A refusal answers any question but those for signatures, which have their own; that nothing is refused answers one alone. */
+static void take_denied(struct exchange *x, const struct door_message *m)
+{
+    for (uint32_t i = 0; i < m->head.count; i++) {
+        struct a_denied item;
+        memcpy(&item, m->items + i * sizeof item, sizeof item);
+        struct won won =
+            win(x, item.id, TICKET_QUERY | TICKET_SLASHING | TICKET_KEYS, ANY_QUESTION);
+        struct ticket *t = won.ticket;
+        if (!t)
+            continue;
+        bool allowed =
+            t->ask == TICKET_QUERY && t->question.query.question == ASK_ALLOWED && !item.error;
+        cc_err err = error_from_number(item.error);
+        t->answer.denied = item;
+        t->denied = err.code != 0;
+        complete_won(x, won,
+                     allowed || err.code ? err : CC_FAIL(PROTOCOL, "a refusal without a reason"));
+    }
+}
+
+/* One for each that was asked for; of a list, not more. */
+static bool is_answer_to(const struct a_keys_head *ask, const struct a_keys_head *answer)
+{
+    const uint32_t most = ask->verb == KEYS_GENERATE ? A_KEYS_GENERATE_MAX : A_KEYS_MAX;
+    if (answer->verb != ask->verb || answer->count > most)
+        return false;
+    return ask->verb == KEYS_LIST || answer->error || answer->count == ask->count;
+}
+
+static void take_keys_done(struct exchange *x, const struct door_message *m)
+{
+    const struct a_keys_done *item = (const void *)m->items;
+    struct won won = win(x, item->head.id, TICKET_KEYS, 0);
+    struct ticket *t = won.ticket;
+    if (!t)
+        return;
+    cc_err err = error_from_number(item->head.error);
+    if (!is_answer_to(&t->question.keys->head, &item->head))
+        err = CC_FAIL(PROTOCOL, "an answer about other keys");
+    if (!err.code && item->head.verb == KEYS_GENERATE)
+        err = buf_append(&t->keys, &item->generated, sizeof item->generated);
+    else if (!err.code)
+        err = buf_append(&t->keys, item->items, item->head.count * sizeof item->items[0]);
+    t->answer.keys = item->head;
+    complete_won(x, won, err);
+}
+
+static void take_attested(struct exchange *x, const struct door_message *m)
+{
+    const struct a_attested *item = (const void *)m->items;
+    struct won won = win(x, item->id, TICKET_ATTEST, 0);
+    if (!won.ticket)
+        return;
+    cc_err err = error_from_number(item->error);
+    if (!err.code && (item->len == 0 || item->len > A_DOCUMENT_MAX))
+        err = CC_FAIL(PROTOCOL, "length of an attestation document");
+    if (!err.code)
+        err = buf_append(&won.ticket->keys, item->document, item->len);
+    complete_won(x, won, err);
+}
+
+static void dispatch(struct exchange *x, struct door_message *m)
 {
     if (m->head.type == A_SIGNED)
         take_signed(x, m);
@@ -559,6 +756,16 @@ static void dispatch(struct exchange *x, const struct door_message *m)
         take_reload(x, m);
     else if (m->head.type == A_HIGH_WATERMARK)
         take_high_watermark(x, m);
+    else if (m->head.type == A_SLASHED)
+        take_slashed(x, m);
+    else if (m->head.type == A_MANAGED)
+        take_managed(x, m);
+    else if (m->head.type == A_DENIED)
+        take_denied(x, m);
+    else if (m->head.type == A_KEYS_DONE)
+        take_keys_done(x, m);
+    else if (m->head.type == A_ATTESTED)
+        take_attested(x, m);
 }
 
 bool exchange_receive(struct exchange *x)

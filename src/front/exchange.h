@@ -13,7 +13,7 @@
  * OWNERSHIP The table owns tickets; a ticket's buffers stay with it for reuse, wiped between users.
  * ERRORS    In the ticket: DOOR_CLOSED, BUSY (no answer in time, or front/budget.h did not admit it), PROTOCOL, or what the
  *           core says.
- * SECRETS   None in this release.
+ * SECRETS   The keystores' passwords of an import's step (struct a_keys), in a copy that is wiped once it is sent.
  */
 #ifndef FRONT_EXCHANGE_H
 #define FRONT_EXCHANGE_H
@@ -29,7 +29,11 @@
 enum ticket_ask {
     TICKET_SIGN = 1 << 0,
     TICKET_BATCH = 1 << 1,
-    TICKET_QUERY = 1 << 2
+    TICKET_QUERY = 1 << 2,
+    TICKET_SLASHING = 1 << 3,
+    TICKET_KEYS = 1 << 4,
+    TICKET_MANAGE = 1 << 5,
+    TICKET_ATTEST = 1 << 6
 };
 
 /* Grown buffers above this are given back when a ticket is released. */
@@ -37,26 +41,52 @@ enum {
     TICKET_BUFFER_KEPT = 8192
 };
 
+/* What an answer about management says beside its text. */
+struct managed {
+    uint32_t error;
+    uint32_t rule;
+    uint16_t status;
+    struct a_reason reason;
+    char detail[A_MANAGED_DETAIL_MAX]; /* printable */
+};
+
+struct ticket;
+typedef void exchange_done_fn(struct ticket *ticket);
+
 struct ticket {
     uint32_t index;
-    void *owner; /* of who took it */
-    bool urgent; /* a block: goes first, and is admitted beyond what others may have */
+    void *owner;            /* of who took it */
+    exchange_done_fn *done; /* in the place of the exchange's; NULL: that one */
+    bool urgent;            /* a block: goes first, and is admitted beyond what others may have */
     /* The question. */
     enum ticket_ask ask;
     union {
         struct a_sign sign;
         struct a_query query;
+        struct a_attest attest;
         struct batch *batch; /* at least one is asked; its answers are put there too */
+        struct a_slashing *slashing;
+        struct a_manage *manage;
+        struct a_keys *keys;
     } question;
     /* The answer: valid in and after `done`. */
     cc_err err;
+    bool denied; /* answer.denied says why, or of ASK_ALLOWED that there is no reason */
     union {
         struct a_signed sign;
+        struct a_denied denied;
         struct a_health health;
         struct a_reload reload;
         struct a_high_watermark mark;
+        struct a_slashing_head slashing;
+        struct managed managed;
+        struct a_keys_head keys;
     } answer;
-    struct buf keys; /* of ASK_PUBLIC_KEYS: struct eth_pubkey, one after the other */
+    _Atomic uint64_t limit_ms; /* how long an answer may take; 0: as long as any other's */
+    /* Of ASK_PUBLIC_KEYS: struct eth_pubkey, one after the other; of work on the history: struct a_record; on keys: struct
+     * a_key_item; of management: the answer's text; of attestation: the document.
+     */
+    struct buf keys;
     /* private */
     _Atomic uint64_t state; /* generation << 8 | enum ticket_state */
     _Atomic uint64_t asked_ms;
@@ -66,9 +96,6 @@ struct ticket {
     uint32_t batch_answered;
     uint32_t next_free;
 };
-
-struct exchange;
-typedef void exchange_done_fn(struct ticket *ticket);
 
 struct exchange {
     struct ticket *tickets;
@@ -93,6 +120,9 @@ struct exchange {
     uint32_t queue_len;
     struct a_sign *sign_batch;
     struct a_query *query_batch;
+    struct a_slashing *slashing; /* one at a time: it fills a packet */
+    struct a_manage *manage;     /* the same */
+    struct a_keys *keys;         /* the same; wiped once it is sent */
     struct door_message *message;
 };
 

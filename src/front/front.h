@@ -2,7 +2,7 @@
  *
  * WHAT      Parses strangers' bytes, translates requests into door A messages and answers into HTTP.
  * PROMISE   Holds no key, no database, no AWS; may be killed at any time.
- * THREADS   room_main_fn.   OWNERSHIP As wire/room.h.   ERRORS As wire/room.h.   SECRETS None in this release.
+ * THREADS   room_main_fn.   OWNERSHIP As wire/room.h.   ERRORS As wire/room.h.   SECRETS As front/http.h.
  */
 #ifndef FRONT_FRONT_H
 #define FRONT_FRONT_H

@@ -105,6 +105,12 @@ static void take_encoding(struct head *head, struct span value)
     head->chunked = true;
 }
 
+static void take_authorization(struct head *head)
+{
+    if (++head->authorizations > 1)
+        head_refuse(head, "Authorization twice");
+}
+
 static void take_host(struct head *head, struct span value)
 {
     if (++head->hosts > 1)
@@ -136,6 +142,8 @@ void head_add(struct head *head, struct span name, struct span value)
         take_encoding(head, value);
     else if (span_is_nocase(name, "Host"))
         take_host(head, value);
+    else if (span_is_nocase(name, "Authorization"))
+        take_authorization(head);
     else if (span_is_nocase(name, "Origin"))
         head->origin = true;
     else if (span_is_nocase(name, "Content-Encoding"))

@@ -2,13 +2,13 @@
  *
  * WHAT      Takes header lines one by one and collects what routing and translation need. The HTTP library is lenient;
  *           here everything that two parsers could read in two ways is refused: both Content-Length and
- *           Transfer-Encoding, either of them or Host twice, names that are no tokens, control characters in values,
+ *           Transfer-Encoding, either of them, Host or Authorization twice, names that are no tokens, control characters in values,
  *           folded lines, bare line feeds, bytes that the library hides (after a NUL, or lines without a name).
  * PROMISE   head_finish() is CC_OK only for a head that has one reading. What is refused closes the connection.
  * THREADS   Any: pure; one thread per struct head.
  * OWNERSHIP By value; keeps pointers into the request's buffer only to compare them.
  * ERRORS    MALFORMED, HTTP_VERSION, HOST_DENIED, ORIGIN_DENIED, CONTENT_TYPE (an encoded body).
- * SECRETS   None in this release.
+ * SECRETS   An Authorization header passes by, unread.
  */
 #ifndef FRONT_HEAD_H
 #define FRONT_HEAD_H
@@ -46,6 +46,7 @@ struct head {
     uint8_t hosts;
     uint8_t lengths;
     uint8_t encodings;
+    uint8_t authorizations;
 };
 
 /* Begins a head. `line_end` is where the request line's CRLF stands when the caller hands pointers into one raw

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/num.h"
 
 #include "crypto/random.h"
 #include "eth/request_json.h"
@@ -24,7 +25,9 @@ enum {
     ACCEPT_POLL_MS = 100,
     YIELD_IDLE_MS = 1000, /* a client that asks every second is not idle */
     YIELD_POLL_MS = 1,    /* until a connection that was shut has been closed */
-    FULL_POLL_MS = 10
+    FULL_POLL_MS = 10,
+    LINGER_MS = 500,       /* whoever has connected so lately is about to ask */
+    PROXY_HEADER_MS = 5000 /* a proxy sends its header with the connection */
 };
 
 #define NEVER UINT64_MAX
@@ -76,22 +79,55 @@ static void forget(struct http *h, struct connection *c)
     metric_sub(METRIC_HTTP_CONNECTIONS, 1);
 }
 
-/* The slot of a new socket; NULL when the process has no room for it. */
-static struct connection *
-connection_open(struct http *h, int fd, enum listener listener, uint32_t client)
+/* A token that comes here has not left the machine, or has not been in the clear. */
+static bool stays_here(const struct arrival *arrival, const uint8_t peer[CIDR_ADDRESS_SIZE])
 {
-    struct loop *loop = &h->loops[(uint32_t)fd % h->loop_count];
+    if (arrival->listener == LISTENER_TLS || arrival->address.ss_family == AF_UNIX)
+        return true;
+    return cidr_is_loopback(peer) && (!arrival->proxied || cidr_is_loopback(arrival->client));
+}
+
+/* Where server.listen or tls.listen is a Unix socket, whoever connects may carry anybody's bytes. */
+static bool tells_the_owner(const struct arrival *arrival)
+{
+    return arrival->listener == LISTENER_UNIX || arrival->listener == LISTENER_ADMIN;
+}
+
+/* What all requests of a connection have in common. */
+static void introduce(const struct http *h, const struct arrival *arrival, struct connection *c)
+{
+    uint8_t peer[CIDR_ADDRESS_SIZE];
+    peer_address(&arrival->address, peer);
+    c->caller = (struct caller){.listener = (uint8_t)arrival->listener};
+    memcpy(c->caller.address, arrival->proxied ? arrival->client : peer, CIDR_ADDRESS_SIZE);
+    if (arrival->proxied)
+        c->caller.flags |= CALLER_PROXIED;
+    if (tells_the_owner(arrival) && peer_is_owner(arrival->fd, &arrival->address, h->own_uid))
+        c->caller.flags |= CALLER_OWNER;
+    if (arrival->listener == LISTENER_TLS)
+        c->caller.flags |= CALLER_TLS;
+    c->client = arrival->proxied ? peer_number_of_address(h->peer_key, arrival->client)
+                                 : peer_number(h->peer_key, arrival->fd, &arrival->address);
+    c->crosses_network = !stays_here(arrival, peer);
+}
+
+/* The slot of a new socket; NULL when the process has no room for it. */
+static struct connection *connection_open(struct http *h, const struct arrival *arrival)
+{
+    uint32_t fd = (uint32_t)arrival->fd;
+    struct loop *loop = &h->loops[fd % h->loop_count];
     struct connection *c = NULL;
     (void)pthread_mutex_lock(&h->connections_lock);
-    if ((uint32_t)fd < h->connection_slots) {
+    if (fd < h->connection_slots) {
         c = &h->connections[fd];
         if (c->open) /* libmicrohttpd gave it up without a word: the number is free, or it weren't here */
             forget(h, c);
         c->open = true;
         c->loop = loop;
-        c->listener = listener;
-        c->client = client;
+        c->listener = arrival->listener;
+        introduce(h, arrival, c);
         c->target = NULL;
+        tls_end(&c->tls);
         atomic_store(&c->idle_since_ms, clock_mono_ms());
         atomic_store(&c->deadline_ms, clock_mono_ms() + deadline_ms(h));
         h->open_count++;
@@ -103,6 +139,8 @@ connection_open(struct http *h, int fd, enum listener listener, uint32_t client)
 
 void connection_closed(struct http *h, struct connection *c)
 {
+    handshake_end(c);
+    tls_end(&c->tls);
     (void)pthread_mutex_lock(&h->connections_lock);
     forget(h, c);
     (void)pthread_mutex_unlock(&h->connections_lock);
@@ -119,6 +157,8 @@ void connection_notify(void *http,
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
         *socket_context = &h->connections[info->connect_fd];
+        if (h->connections[info->connect_fd].listener == LISTENER_TLS)
+            handshake_begin(h, *socket_context, mhd, info->connect_fd);
         return;
     }
     case MHD_CONNECTION_NOTIFY_CLOSED:
@@ -129,23 +169,19 @@ void connection_notify(void *http,
 }
 
 /* Hands an accepted socket to its loop. */
-static void adopt(struct http *h,
-                  int fd,
-                  enum listener listener,
-                  const struct sockaddr_storage *addr,
-                  socklen_t len)
+static void adopt(struct http *h, const struct arrival *arrival)
 {
-    struct connection *c = connection_open(h, fd, listener, peer_number(h->peer_key, fd, addr));
+    struct connection *c = connection_open(h, arrival);
     if (!c) {
-        (void)close(fd);
+        (void)close(arrival->fd);
         return;
     }
-    struct newcomer newcomer = {fd, c, *addr, len};
+    struct newcomer newcomer = {arrival->fd, c, arrival->address, arrival->address_len};
     loop_adopt(c->loop, &newcomer);
 }
 
 /* Shuts every connection that `should` picks. The lock keeps a descriptor from being closed meanwhile. */
-typedef bool shut_fn(const struct connection *c, uint64_t now_ms);
+typedef bool shut_fn(const struct connection *c, int fd, uint64_t now_ms);
 
 static uint32_t shut_connections(struct http *h, shut_fn *should, uint64_t now_ms)
 {
@@ -153,7 +189,7 @@ static uint32_t shut_connections(struct http *h, shut_fn *should, uint64_t now_m
     (void)pthread_mutex_lock(&h->connections_lock);
     for (uint32_t fd = 0; fd < h->connection_slots && h->open_count; fd++) {
         struct connection *c = &h->connections[fd];
-        if (!c->open || !should(c, now_ms))
+        if (!c->open || !should(c, (int)fd, now_ms))
             continue;
         atomic_store(&c->deadline_ms, NEVER);
         if (shutdown((int)fd, SHUT_RDWR) != 0 && errno == EBADF)
@@ -164,15 +200,19 @@ static uint32_t shut_connections(struct http *h, shut_fn *should, uint64_t now_m
     return count;
 }
 
-static bool is_late(const struct connection *c, uint64_t now_ms)
+static bool is_late(const struct connection *c, int fd, uint64_t now_ms)
 {
+    (void)fd;
     return atomic_load(&c->deadline_ms) < now_ms;
 }
 
-static bool is_idle(const struct connection *c, uint64_t now_ms)
+/* Nothing was asked of late, and nothing has come that wasn't read. */
+static bool is_quiet(const struct connection *c, int fd, uint64_t now_ms)
 {
-    (void)now_ms;
-    return atomic_load(&c->idle_since_ms) != 0;
+    uint64_t since = atomic_load(&c->idle_since_ms);
+    char byte;
+    return since != 0 && since + LINGER_MS <= now_ms &&
+           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 void http_tick(struct http *h, uint64_t now_ms)
@@ -187,7 +227,7 @@ void http_tick(struct http *h, uint64_t now_ms)
 static bool is_full(struct http *h)
 {
     (void)pthread_mutex_lock(&h->connections_lock);
-    bool full = h->open_count >= h->config->max_connections;
+    bool full = h->open_count + proxy_gate_count(h->proxies) >= h->config->max_connections;
     (void)pthread_mutex_unlock(&h->connections_lock);
     return full;
 }
@@ -232,28 +272,66 @@ static void rest_when_out_of(int error)
         (void)poll(NULL, 0, 20);
 }
 
+/* To its loop, or first to where its proxy has to say for whom it is. */
+static void welcome(struct http *h, const struct arrival *arrival)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (proxy_gate_wants(h->proxies, arrival))
+        proxy_gate_hold(h->proxies, arrival, now_ms + u64_min(deadline_ms(h), PROXY_HEADER_MS));
+    else
+        adopt(h, arrival);
+}
+
 /* Probes and metrics have their own spare tickets; the API waits in the kernel's queue while all places are taken and
  * none is idle.
  */
 static void accept_some(struct http *h, enum listener kind)
 {
     for (;;) {
-        struct sockaddr_storage addr = {0};
-        socklen_t len = sizeof addr;
+        struct arrival arrival = {.listener = kind};
+        arrival.address_len = sizeof arrival.address;
         if (kind != LISTENER_METRICS && is_full(h)) {
             make_room(h, clock_mono_ms());
             return;
         }
-        int fd = accept4(h->listeners[kind], (struct sockaddr *)&addr, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
+        arrival.fd = accept4(h->listeners[kind], (struct sockaddr *)&arrival.address,
+                             &arrival.address_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (arrival.fd < 0) {
             rest_when_out_of(errno);
             return;
         }
-        if (len < sizeof addr.ss_family)
-            addr.ss_family = AF_UNIX;
-        adopt(h, fd, kind, &addr, len < sizeof(struct sockaddr) ? sizeof(struct sockaddr) : len);
+        if (arrival.address_len < sizeof arrival.address.ss_family)
+            arrival.address.ss_family = AF_UNIX;
+        if (arrival.address_len < sizeof(struct sockaddr))
+            arrival.address_len = sizeof(struct sockaddr);
+        welcome(h, &arrival);
     }
+}
+
+static bool is_held(const struct http *h, int kind)
+{
+    return atomic_load(&h->held) >> kind & 1;
+}
+
+/* Waits for what there is to accept or to read, and does it. */
+static void accept_turn(struct http *h)
+{
+    struct pollfd fds[LISTENER_END - 1 + PROXY_WAITING_MAX];
+    struct pollfd *proxied = fds + LISTENER_END - 1;
+    struct arrival arrival;
+    for (int kind = LISTENER_API; kind < LISTENER_END; kind++)
+        fds[kind - 1] =
+            (struct pollfd){.fd = is_held(h, kind) ? -1 : h->listeners[kind], .events = POLLIN};
+    nfds_t waiting = proxy_gate_watch(h->proxies, proxied);
+    int n = poll(fds, LISTENER_END - 1 + waiting, ACCEPT_POLL_MS);
+    if (n < 0)
+        return;
+    proxy_gate_read(h->proxies, proxied, clock_mono_ms());
+    while (proxy_gate_take(h->proxies, &arrival))
+        adopt(h, &arrival);
+    for (int kind = LISTENER_API; n > 0 && kind < LISTENER_END; kind++)
+        if (fds[kind - 1].revents)
+            accept_some(h, (enum listener)kind);
 }
 
 static void *acceptor_main(void *http)
@@ -261,21 +339,14 @@ static void *acceptor_main(void *http)
     struct http *h = http;
     while (sem_wait(&h->gate) != 0)
         ;
-    while (atomic_load(&h->accepting)) {
-        struct pollfd fds[LISTENER_METRICS];
-        for (int kind = LISTENER_API; kind <= LISTENER_METRICS; kind++)
-            fds[kind - 1] = (struct pollfd){.fd = h->listeners[kind], .events = POLLIN};
-        int n = poll(fds, LISTENER_METRICS, ACCEPT_POLL_MS);
-        for (int kind = LISTENER_API; n > 0 && kind <= LISTENER_METRICS; kind++)
-            if (fds[kind - 1].revents)
-                accept_some(h, (enum listener)kind);
-    }
+    while (atomic_load(&h->accepting))
+        accept_turn(h);
     return NULL;
 }
 
 CC_ERR http_listen(struct http *h, enum listener kind, int fd)
 {
-    if (kind < LISTENER_API || kind > LISTENER_METRICS || h->listeners[kind] >= 0)
+    if (kind < LISTENER_API || kind >= LISTENER_END || h->listeners[kind] >= 0)
         return CC_FAIL(PROTOCOL, "listener");
     h->listeners[kind] = fd;
     return CC_OK;
@@ -290,12 +361,25 @@ static cc_err start_acceptor(struct http *h)
     return CC_OK;
 }
 
-CC_ERR http_serve(struct http *h)
+void http_hold(struct http *h, enum listener kind)
 {
-    CC_TRY(loop_watch_door(&h->loops[0]));
+    (void)atomic_fetch_or(&h->held, UINT32_C(1) << kind);
+}
+
+void http_let_in(struct http *h)
+{
+    atomic_store(&h->held, 0);
+}
+
+CC_ERR http_read_answers(struct http *h)
+{
+    return loop_watch_door(&h->loops[0]);
+}
+
+void http_serve(struct http *h)
+{
     atomic_store(&h->accepting, true);
     (void)sem_post(&h->gate);
-    return CC_OK;
 }
 
 void http_drain(struct http *h)
@@ -310,11 +394,25 @@ void http_stop_accepting(struct http *h)
     if (h->has_acceptor)
         (void)pthread_join(h->acceptor, NULL);
     h->has_acceptor = false;
-    for (int kind = LISTENER_API; kind <= LISTENER_METRICS; kind++) {
+    proxy_gate_free(h->proxies);
+    h->proxies = NULL;
+    for (int kind = LISTENER_API; kind < LISTENER_END; kind++) {
         fd_closep(&h->listeners[kind]);
         h->listeners[kind] = -1;
     }
-    (void)shut_connections(h, is_idle, 0);
+}
+
+void http_shut_quiet(struct http *h, uint64_t now_ms)
+{
+    (void)shut_connections(h, is_quiet, now_ms);
+}
+
+uint32_t http_open_count(struct http *h)
+{
+    (void)pthread_mutex_lock(&h->connections_lock);
+    uint32_t count = h->open_count;
+    (void)pthread_mutex_unlock(&h->connections_lock);
+    return count;
 }
 
 uint32_t http_active(const struct http *h)
@@ -337,14 +435,17 @@ static cc_err warm_up_once(struct http *h, bool *ret_ok)
     static const char request[] =
         "GET /upcheck HTTP/1.1\r\nHost: localhost\r\nX-Empty:\r\nConnection: close\r\n\r\n";
     static const char good[] = "HTTP/1.1 200 ";
-    struct sockaddr_storage addr = {.ss_family = AF_UNIX};
+    struct arrival arrival = {.listener = LISTENER_API,
+                              .address_len = sizeof(struct sockaddr),
+                              .address.ss_family = AF_UNIX};
     char answer[1024];
     size_t len = 0;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return CC_FAIL(SYSTEM, "socketpair");
     CC_CLEANUP(fd_closep) int mine = pair[0];
-    adopt(h, pair[1], LISTENER_API, &addr, sizeof(struct sockaddr));
+    arrival.fd = pair[1];
+    adopt(h, &arrival);
     CC_TRY(fd_write_all(mine, request, sizeof request - 1));
     struct pollfd waits = {.fd = mine, .events = POLLIN};
     while (len < sizeof answer && poll(&waits, 1, 5000) == 1) {
@@ -389,12 +490,16 @@ static cc_err make_tables(struct http *h)
 {
     uint32_t tickets = http_tickets(h->config);
     h->connection_slots = tickets + OWN_DESCRIPTORS;
+    if (h->config->trusted_proxies.count) {
+        CC_TRY(proxy_gate_new(&h->config->trusted_proxies, &h->proxies));
+        h->connection_slots += PROXY_WAITING_MAX;
+    }
     h->connections = cc_alloc_array(h->connection_slots, sizeof *h->connections);
     h->requests = cc_alloc_array(tickets, sizeof *h->requests);
     if (!h->connections || !h->requests)
         return CC_FAIL(NO_MEMORY, "connections");
     for (uint32_t i = 0; i < tickets; i++) {
-        h->requests[i].body = buf_init(ENVELOPE_BODY_MAX);
+        h->requests[i].body = buf_init(SLASHING_BODY_MAX);
         h->requests[i].answer = buf_init(HTTP_ANSWER_MAX);
     }
     for (size_t i = 0; i < HTTP_PARSERS; i++)
@@ -424,15 +529,20 @@ CC_ERR http_open(const struct http_options *options, struct http **ret_http)
     if (!h)
         return CC_FAIL(NO_MEMORY, "HTTP server");
     h->config = options->server;
+    h->keys_config = options->config;
+    h->allow_plaintext = options->allow_plaintext;
+    h->traces = options->traces;
     h->network = options->network;
     h->exchange = options->exchange;
     h->metrics = options->metrics;
-    for (int kind = 0; kind <= LISTENER_METRICS; kind++)
+    h->tls = options->tls;
+    for (int kind = 0; kind < LISTENER_END; kind++)
         h->listeners[kind] = -1;
     cc_assert(pthread_mutex_init(&h->connections_lock, NULL) == 0 &&
               pthread_mutex_init(&h->parsers_lock, NULL) == 0 &&
               pthread_mutex_init(&h->apart_lock, NULL) == 0 &&
               pthread_cond_init(&h->apart_filled, NULL) == 0 && sem_init(&h->gate, 0, 0) == 0);
+    h->own_uid = geteuid();
     cc_err err = random_bytes(&h->peer_key, sizeof h->peer_key);
     if (!err.code)
         err = open_all(h, options->threads);
@@ -461,7 +571,13 @@ void http_close(struct http *h)
     if (!h)
         return;
     http_stop_accepting(h);
+    for (uint32_t i = 0; i < h->loop_count; i++)
+        loop_join(&h->loops[i]);
     stop_apart(h);
+    /* A question may have been on its way between two threads when the door was shut, and then it was overlooked. By now there
+     * are no others, and whoever still waits would be suspended for ever.
+     */
+    exchange_expire(h->exchange, clock_mono_ms(), 0);
     for (uint32_t i = 0; i < h->loop_count; i++)
         loop_close(&h->loops[i]);
     for (uint32_t i = 0; h->requests && i < http_tickets(h->config); i++) {

@@ -12,18 +12,12 @@
 
 enum {
     TURN_MAX_MS = 1000, /* without anything to do */
-    EVENTS = 4
+    EVENTS = 64
 };
 
-enum source {
-    SOURCE_CLIENTS, /* libmicrohttpd's epoll */
-    SOURCE_WAKE,
-    SOURCE_DOOR
-};
-
-static cc_err watch(struct loop *loop, int fd, enum source source)
+static cc_err watch(struct loop *loop, int fd, enum loop_source source)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = loop_event(source, fd)};
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         return CC_FAIL(SYSTEM, "epoll_ctl");
     return CC_OK;
@@ -38,18 +32,45 @@ static size_t keep_escapes(void *unused, struct MHD_Connection *mhd, char *text)
 }
 
 /* libmicrohttpd is run by us: in its own threads it writes to a pipe for each request that is resumed. */
-static cc_err start_daemon(struct http *h, struct loop *loop)
+static cc_err start_daemon(struct http *h,
+                           unsigned more_flags,
+                           const struct MHD_OptionItem *more,
+                           struct MHD_Daemon **ret_daemon)
 {
-    unsigned flags =
-        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
-    loop->daemon = MHD_start_daemon(
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_NO_LISTEN_SOCKET | more_flags;
+    *ret_daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, request_handle, h, MHD_OPTION_NOTIFY_COMPLETED, request_completed, h,
         MHD_OPTION_NOTIFY_CONNECTION, connection_notify, h, MHD_OPTION_URI_LOG_CALLBACK,
         request_target_seen, h, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEAD_MAX,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)http_tickets(h->config),
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)h->config->idle_timeout_seconds, MHD_OPTION_END);
-    return loop->daemon ? CC_OK : CC_FAIL(SYSTEM, "libmicrohttpd");
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)h->config->idle_timeout_seconds, MHD_OPTION_ARRAY,
+        more, MHD_OPTION_END);
+    return *ret_daemon ? CC_OK : CC_FAIL(SYSTEM, "libmicrohttpd");
+}
+
+static cc_err start_daemons(struct http *h, struct loop *loop)
+{
+    const union {
+        tls_function *function;
+        void *pointer;
+    } no_certificate = {tls_no_certificate};
+    const struct MHD_OptionItem nothing[] = {{MHD_OPTION_END, 0, NULL}};
+    const struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)(h->tls ? tls_priorities(h->tls) : "")},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, no_certificate.pointer},
+        {MHD_OPTION_END, 0, NULL}};
+    CC_TRY(start_daemon(h, 0, nothing, &loop->daemon));
+    return h->tls ? start_daemon(h, MHD_USE_TLS, tls, &loop->tls_daemon) : CC_OK;
+}
+
+static cc_err watch_daemon(struct loop *loop, struct MHD_Daemon *daemon)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info || info->epoll_fd < 0)
+        return CC_FAIL(SYSTEM, "libmicrohttpd has no epoll");
+    return watch(loop, info->epoll_fd, SOURCE_CLIENTS);
 }
 
 CC_ERR loop_open(struct http *h, struct loop *loop)
@@ -61,11 +82,10 @@ CC_ERR loop_open(struct http *h, struct loop *loop)
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->epoll < 0 || loop->wake_fd < 0)
         return CC_FAIL(SYSTEM, "epoll");
-    CC_TRY(start_daemon(h, loop));
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    if (!info || info->epoll_fd < 0)
-        return CC_FAIL(SYSTEM, "libmicrohttpd has no epoll");
-    CC_TRY(watch(loop, info->epoll_fd, SOURCE_CLIENTS));
+    CC_TRY(start_daemons(h, loop));
+    CC_TRY(watch_daemon(loop, loop->daemon));
+    if (loop->tls_daemon)
+        CC_TRY(watch_daemon(loop, loop->tls_daemon));
     return watch(loop, loop->wake_fd, SOURCE_WAKE);
 }
 
@@ -105,35 +125,71 @@ static bool next_newcomer(struct loop *loop, struct newcomer *ret_newcomer)
     return some;
 }
 
-/* libmicrohttpd closes the socket also when it refuses it. */
+static struct MHD_Daemon *daemon_of(const struct loop *loop, const struct connection *c)
+{
+    return c->listener == LISTENER_TLS ? loop->tls_daemon : loop->daemon;
+}
+
+/* libmicrohttpd knows no vsock, and sets options of TCP on what it doesn't know: it is told of a Unix socket. It closes the
+ * socket also when it refuses it.
+ */
+static bool hand_over(struct loop *loop, const struct newcomer *n)
+{
+    static const struct sockaddr unix_socket = {.sa_family = AF_UNIX};
+    bool unknown = n->address.ss_family == AF_VSOCK;
+    return MHD_add_connection(daemon_of(loop, n->connection), n->fd,
+                              unknown ? &unix_socket : (const struct sockaddr *)&n->address,
+                              unknown ? sizeof unix_socket : n->address_len) == MHD_YES;
+}
+
 static void take_newcomers(struct loop *loop)
 {
     struct newcomer n;
     while (next_newcomer(loop, &n))
-        if (MHD_add_connection(loop->daemon, n.fd, (const struct sockaddr *)&n.address,
-                               n.address_len) != MHD_YES)
+        if (!hand_over(loop, &n))
             connection_closed(loop->http, n.connection);
 }
 
 /* How long libmicrohttpd can go without a turn. */
-static int patience_ms(struct loop *loop)
+static uint64_t daemon_patience_ms(struct MHD_Daemon *daemon)
 {
     MHD_UNSIGNED_LONG_LONG timeout;
-    if (atomic_exchange(&loop->woken, false))
-        return 0;
-    if (MHD_get_timeout(loop->daemon, &timeout) != MHD_YES)
-        return TURN_MAX_MS;
-    return (int)u64_min(timeout, TURN_MAX_MS);
+    return daemon && MHD_get_timeout(daemon, &timeout) == MHD_YES ? timeout : TURN_MAX_MS;
 }
 
-static void take_event(struct loop *loop, enum source source)
+static int patience_ms(struct loop *loop)
+{
+    if (atomic_exchange(&loop->woken, false))
+        return 0;
+    uint64_t patience = u64_min(daemon_patience_ms(loop->daemon), TURN_MAX_MS);
+    return (int)u64_min(patience, daemon_patience_ms(loop->tls_daemon));
+}
+
+static void run_daemons(struct loop *loop)
+{
+    (void)MHD_run(loop->daemon);
+    if (loop->tls_daemon)
+        (void)MHD_run(loop->tls_daemon);
+}
+
+static void take_event(struct loop *loop, uint64_t event)
 {
     struct exchange *x = loop->http->exchange;
     uint64_t count;
-    if (source == SOURCE_WAKE)
+    switch ((enum loop_source)(event >> 32)) {
+    case SOURCE_CLIENTS:
+        return;
+    case SOURCE_WAKE:
         (void)!read(loop->wake_fd, &count, sizeof count);
-    else if (source == SOURCE_DOOR && !exchange_receive(x))
-        (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, x->fd, NULL);
+        return;
+    case SOURCE_DOOR:
+        if (!exchange_receive(x))
+            (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, x->fd, NULL);
+        return;
+    case SOURCE_HANDSHAKE:
+        handshake_wake(loop, (int)(uint32_t)event);
+        return;
+    }
 }
 
 static void *loop_main(void *arg)
@@ -143,9 +199,10 @@ static void *loop_main(void *arg)
         struct epoll_event events[EVENTS];
         int n = epoll_wait(loop->epoll, events, EVENTS, patience_ms(loop));
         for (int i = 0; i < n; i++)
-            take_event(loop, (enum source)events[i].data.u32);
+            take_event(loop, events[i].data.u64);
         take_newcomers(loop);
-        (void)MHD_run(loop->daemon);
+        run_daemons(loop);
+        handshakes_rest(loop);
         exchange_flush(loop->http->exchange);
     }
     return NULL;
@@ -159,18 +216,26 @@ CC_ERR loop_start(struct loop *loop)
     return CC_OK;
 }
 
-void loop_close(struct loop *loop)
+void loop_join(struct loop *loop)
 {
     atomic_store(&loop->ending, true);
-    if (loop->runs) {
-        loop_wake(loop);
-        (void)pthread_join(loop->thread, NULL);
-    }
+    if (!loop->runs)
+        return;
+    loop_wake(loop);
+    (void)pthread_join(loop->thread, NULL);
+    loop->runs = false;
+}
+
+void loop_close(struct loop *loop)
+{
     if (loop->daemon) {
         take_newcomers(loop);
-        (void)MHD_run(loop->daemon); /* what was resumed since its last turn */
+        handshakes_wake_all(loop);
+        run_daemons(loop); /* what was resumed since their last turn */
         MHD_stop_daemon(loop->daemon);
     }
+    if (loop->tls_daemon)
+        MHD_stop_daemon(loop->tls_daemon);
     fd_closep(&loop->wake_fd);
     fd_closep(&loop->epoll);
     (void)pthread_mutex_destroy(&loop->lock);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
@@ -9,6 +10,11 @@
 
 static const char json_type[] = "application/json; charset=utf-8";
 static const char text_type[] = "text/plain; charset=utf-8";
+/* Java's client, and so Teku, looks at the first scheme alone. */
+static const char challenge[] = "Basic realm=\"containment-chamber\", Bearer";
+/* RFC 9052, section 9.5.1. */
+static const char cose_type[] = "application/cose; cose-type=\"cose-sign1\"";
+static const char page_type[] = "text/html; charset=utf-8";
 static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */
@@ -17,6 +23,18 @@ struct header {
     int status;
     const char *type;
 };
+
+static bool add_page_headers(struct MHD_Response *response)
+{
+    static const char *const headers[][2] = {{MHD_HTTP_HEADER_CACHE_CONTROL, "no-store"},
+                                             {"Content-Security-Policy", "frame-ancestors 'none'"},
+                                             {"X-Content-Type-Options", "nosniff"},
+                                             {"Referrer-Policy", "no-referrer"}};
+    bool ok = true;
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++)
+        ok = ok && MHD_add_response_header(response, headers[i][0], headers[i][1]) == MHD_YES;
+    return ok;
+}
 
 static enum MHD_Result queue_answer(struct request *r, struct header header)
 {
@@ -33,8 +51,10 @@ static enum MHD_Result queue_answer(struct request *r, struct header header)
     if (header.status == 503)
         ok = ok && MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1") == MHD_YES;
     if (header.status == 401)
-        ok = ok && MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-                                           "Bearer, Basic") == MHD_YES;
+        ok = ok && MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, challenge) ==
+                       MHD_YES;
+    if (header.type == page_type)
+        ok = ok && add_page_headers(response);
     if (r->close || atomic_load(&h->draining))
         ok =
             ok && MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES;
@@ -56,24 +76,81 @@ static enum MHD_Result send_refusal(struct request *r, const struct refusal *ref
     return queue_answer(r, (struct header){error_status(refusal->err), json_type});
 }
 
-static enum MHD_Result send_error(struct request *r, cc_err err)
+enum MHD_Result request_send_error(struct request *r, cc_err err)
 {
     struct refusal refusal = refusal_of(err);
     return send_refusal(r, &refusal);
 }
 
+static struct refusal refusal_from_managed(const struct ticket *t)
+{
+    const struct managed *answer = &t->answer.managed;
+    return (struct refusal){.err = t->err,
+                            .static_detail = answer->detail[0] ? answer->detail : NULL,
+                            .rule = answer->rule,
+                            .reason = answer->reason};
+}
+
+struct refusal request_refusal(const struct request *r)
+{
+    const struct ticket *t = r->ticket;
+    if (t->denied)
+        return refusal_from_denied(&t->answer.denied);
+    if (t->ask == TICKET_SIGN && t->answer.sign.error == (uint32_t)t->err.code)
+        return refusal_from_core(&t->answer.sign);
+    if (t->ask == TICKET_MANAGE && t->answer.managed.error == (uint32_t)t->err.code)
+        return refusal_from_managed(t);
+    return (struct refusal){.err = t->err};
+}
+
+enum MHD_Result request_send_ticket_error(struct request *r)
+{
+    const struct refusal refusal = request_refusal(r);
+    return send_refusal(r, &refusal);
+}
+
+/* The answer waits for the end of the body, so that the connection stays usable and the answer is not lost in a reset; but
+ * not for a body that is long, or that the client holds back.
+ */
+enum MHD_Result request_refuse_early(struct request *r, const struct refusal *refusal)
+{
+    bool body = r->head.chunked || r->head.length > 0;
+    if (body && (r->head.continues || r->head.length > BODY_IGNORED_MAX)) {
+        r->close = true;
+        return send_refusal(r, refusal);
+    }
+    r->refused = true;
+    r->refusal = *refusal;
+    return MHD_YES;
+}
+
+enum MHD_Result request_send_json(struct request *r, int status)
+{
+    return queue_answer(r, (struct header){status, json_type});
+}
+
+enum MHD_Result request_send_page(struct request *r)
+{
+    return queue_answer(r, (struct header){200, page_type});
+}
+
 /* --- the head ----------------------------------------------------------------------------------------------------- */
 
-static enum MHD_Result take_header(void *head,
+static enum MHD_Result take_header(void *request,
                                    enum MHD_ValueKind kind,
                                    const char *name,
                                    size_t name_len,
                                    const char *value,
                                    size_t value_len)
 {
+    struct request *r = request;
     (void)kind;
-    head_add(head, span_of(name, name_len),
+    head_add(&r->head, span_of(name, name_len),
              span_of(value ? value : name + name_len, value ? value_len : 0));
+    if (span_is_nocase(span_of(name, name_len), "Authorization"))
+        caller_take_authorization(r, value, value_len);
+    if (r->http->traces && span_is_nocase(span_of(name, name_len), "traceparent"))
+        trace_take_header(r, span_of(value, value_len));
     return MHD_YES;
 }
 
@@ -93,22 +170,33 @@ static void begin_head(struct request *r, const char *method, const char *versio
         head_refuse(&r->head, "hidden bytes in the request line");
 }
 
+/* A local socket has no name that a page could rebind. */
 static bool needs_host(const struct request *r)
 {
-    return r->connection->listener == LISTENER_API && route_info(r->match.id)->gate != GATE_PROBE;
+    enum listener listener = r->connection->listener;
+    return (listener == LISTENER_API || listener == LISTENER_TLS || listener == LISTENER_METRICS) &&
+           route_info(r->match.id)->gate != GATE_PROBE;
 }
 
-/* Gates stand here once, before any handler (route.def). */
+/* With TLS on, plain TCP serves probes alone (threats T21). */
+static cc_err check_listener(const struct request *r)
+{
+    bool probe = route_info(r->match.id)->gate == GATE_PROBE;
+    if (r->http->tls && r->connection->listener == LISTENER_API && !probe)
+        return CC_FAIL(TLS_ONLY, NULL);
+    return needs_host(r) ? head_check_host(&r->head, &r->http->config->host_allowlist) : CC_OK;
+}
+
+/* What stands in route.def, once, before any handler. Who may do what is the core's to judge. */
 static cc_err check_gates(struct request *r, const char *method, const char *target)
 {
     enum listener listener = r->connection->listener;
     CC_TRY(route_find(method, target,
                       listener == LISTENER_METRICS ? ROUTE_ON_METRICS : ROUTE_ON_API, &r->match));
     const struct route *route = route_info(r->match.id);
-    if (needs_host(r))
-        CC_TRY(head_check_host(&r->head, &r->http->config->host_allowlist));
-    if (route->gate == GATE_TOKEN && listener != LISTENER_UNIX)
-        return CC_FAIL(UNAUTHENTICATED, "over TCP this route needs a token");
+    CC_TRY(caller_check(r));
+    CC_TRY(check_listener(r));
+    CC_TRY(keys_check_enabled(r->http, r->match.id));
     bool json_only = r->match.id == ROUTE_PUBLIC_KEYS || r->match.id == ROUTE_SIGN_BATCH;
     if (json_only && !head_takes_json(&r->head))
         return CC_FAIL(NOT_ACCEPTABLE, "lists are served as application/json");
@@ -129,12 +217,15 @@ static struct request *request_begin(struct http *h, struct MHD_Connection *mhd)
     r->mhd = mhd;
     r->connection = connection_of(mhd);
     r->client = r->connection->client;
+    r->caller = r->connection->caller;
     r->ticket = t;
     r->phase = PHASE_ARRIVING;
-    r->close = r->refused = r->large = false;
+    r->close = r->refused = r->large = r->imports = false;
     r->reserved = r->swallowed = 0;
-    r->admitted = 0;
+    r->admitted = r->attests = 0;
     r->began_ns = clock_mono_ns();
+    r->trace = (struct a_trace){.began_ns = r->began_ns};
+    r->traceparents = 0;
     r->match.id = ROUTE_NONE;
     r->next = NULL;
     (void)atomic_fetch_add(&h->active, 1);
@@ -145,7 +236,7 @@ static enum MHD_Result
 first_call(struct request *r, const char *target, const char *method, const char *version)
 {
     begin_head(r, method, version);
-    (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, take_header, &r->head);
+    (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, take_header, r);
     const union MHD_ConnectionInfo *size =
         MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     head_end(&r->head, method + (size ? size->header_size : 0));
@@ -154,23 +245,14 @@ first_call(struct request *r, const char *target, const char *method, const char
         if (error_class(err) == CLASS_INPUT)
             metric_add(METRIC_HTTP_REFUSED, 0, 0, 1);
         r->close = true;
-        return send_error(r, err);
+        return request_send_error(r, err);
     }
     err = check_gates(r, method, target);
     if (!err.code)
-        return MHD_YES;
+        return caller_asks_first(r) ? caller_ask(r) : MHD_YES;
     r->close = error_is(err, ERROR_MALFORMED);
-    bool body = r->head.chunked || r->head.length > 0;
-    if (body && (r->head.continues || r->head.length > BODY_IGNORED_MAX)) {
-        r->close = true;
-        return send_error(r, err);
-    }
-    /* The answer waits for the end of the body, so that the connection stays usable and the answer is not lost in a
-     * reset.
-     */
-    r->refused = true;
-    r->refusal = refusal_of(err);
-    return MHD_YES;
+    const struct refusal refusal = refusal_of(err);
+    return request_refuse_early(r, &refusal);
 }
 
 /* --- the body ----------------------------------------------------------------------------------------------------- */
@@ -240,8 +322,7 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t *le
 
 /* --- the core has answered ---------------------------------------------------------------------------------------- */
 
-/* From here on the request is its loop's. */
-static void resume(struct request *r)
+void request_resume(struct request *r)
 {
     struct loop *loop = r->connection->loop;
     MHD_resume_connection(r->mhd);
@@ -250,41 +331,89 @@ static void resume(struct request *r)
 
 void http_done(struct ticket *ticket)
 {
-    resume(ticket->owner);
+    request_resume(ticket->owner);
+}
+
+typedef cc_err put_fn(struct request *r, struct header *header);
+
+static cc_err put_signature(struct request *r, struct header *header)
+{
+    const bool json = head_wants_json(&r->head);
+    header->type = json ? json_type : text_type;
+    return answer_signature(&r->answer, &r->ticket->answer.sign.signature, json);
+}
+
+static cc_err put_batch(struct request *r, struct header *header)
+{
+    (void)header;
+    return batch_answer(&r->answer, r->batch, r->ticket->err);
+}
+
+static cc_err put_public_keys(struct request *r, struct header *header)
+{
+    const struct buf *keys = &r->ticket->keys;
+    (void)header;
+    return answer_public_keys(&r->answer, (const struct eth_pubkey *)(const void *)keys->data,
+                              keys->len / sizeof(struct eth_pubkey));
+}
+
+static cc_err put_ready(struct request *r, struct header *header)
+{
+    if (!tls_is_ready(r->http->tls)) { /* of an enclave that has no document yet */
+        header->status = 503;
+        return buf_append_str(&r->answer, "{\"status\":\"NOT_READY\",\"tls_certificate\":false}");
+    }
+    return answer_ready(&r->answer, &r->ticket->answer.health, atomic_load(&r->http->draining),
+                        &header->status);
+}
+
+static cc_err put_health(struct request *r, struct header *header)
+{
+    if (!tls_is_ready(r->http->tls))
+        r->ticket->answer.health.ready = 0;
+    return answer_health(&r->answer, &r->ticket->answer.health, atomic_load(&r->http->draining),
+                         &header->status);
+}
+
+static cc_err put_reload_status(struct request *r, struct header *header)
+{
+    (void)header;
+    return answer_reload_status(&r->answer, &r->ticket->answer.reload);
+}
+
+static cc_err put_reload_started(struct request *r, struct header *header)
+{
+    header->status = 202;
+    return answer_reload_started(&r->answer);
+}
+
+static cc_err put_high_watermark(struct request *r, struct header *header)
+{
+    (void)header;
+    return answer_high_watermark(&r->answer, &r->ticket->answer.mark);
+}
+
+static cc_err put_attestation(struct request *r, struct header *header)
+{
+    header->type = cose_type;
+    return buf_append(&r->answer, r->ticket->keys.data, r->ticket->keys.len);
 }
 
 static cc_err put_answer(struct request *r, struct header *header)
 {
-    const struct ticket *t = r->ticket;
-    bool draining = atomic_load(&r->http->draining);
-    bool json = head_wants_json(&r->head);
-    switch (r->match.id) {
-    case ROUTE_SIGN:
-        header->type = json ? json_type : text_type;
-        return answer_signature(&r->answer, &t->answer.sign.signature, json);
-    case ROUTE_SIGN_BATCH:
-        return batch_answer(&r->answer, r->batch, t->err);
-    case ROUTE_PUBLIC_KEYS:
-        return answer_public_keys(&r->answer, (const struct eth_pubkey *)(const void *)t->keys.data,
-                                  t->keys.len / sizeof(struct eth_pubkey));
-    case ROUTE_READYZ:
-        return answer_ready(&r->answer, &t->answer.health, draining, &header->status);
-    case ROUTE_HEALTHCHECK:
-        return answer_health(&r->answer, &t->answer.health, draining, &header->status);
-    case ROUTE_RELOAD_STATUS:
-        return answer_reload_status(&r->answer, &t->answer.reload);
-    case ROUTE_RELOAD_START:
-        header->status = 202;
-        return answer_reload_started(&r->answer);
-    case ROUTE_HIGH_WATERMARK:
-        return answer_high_watermark(&r->answer, &t->answer.mark);
-    case ROUTE_UPCHECK:
-    case ROUTE_METRICS:
-    case ROUTE_NONE:
-    case ROUTE_END:
-        break;
-    }
-    return CC_FAIL(LIMIT, "a route without an answer");
+    static put_fn *const puts[ROUTE_END] = {
+        [ROUTE_SIGN] = put_signature,
+        [ROUTE_SIGN_BATCH] = put_batch,
+        [ROUTE_PUBLIC_KEYS] = put_public_keys,
+        [ROUTE_READYZ] = put_ready,
+        [ROUTE_HEALTHCHECK] = put_health,
+        [ROUTE_RELOAD_STATUS] = put_reload_status,
+        [ROUTE_RELOAD_START] = put_reload_started,
+        [ROUTE_HIGH_WATERMARK] = put_high_watermark,
+        [ROUTE_ATTESTATION] = put_attestation,
+    };
+    put_fn *put = puts[r->match.id];
+    return put ? put(r, header) : CC_FAIL(LIMIT, "a route without an answer");
 }
 
 static bool is_health_route(enum route_id id)
@@ -295,21 +424,23 @@ static bool is_health_route(enum route_id id)
 static enum MHD_Result finish_work(struct request *r)
 {
     struct ticket *t = r->ticket;
+    if (r->slashing)
+        return slashing_continue(r);
+    if (r->manage)
+        return manage_continue(r);
+    if (r->keys)
+        return keys_continue(r);
     struct header header = {200, json_type};
     /* No answer is an answer here: nothing is up. */
     if (t->err.code && is_health_route(r->match.id)) {
         t->answer.health = (struct a_health){0};
         t->err = CC_OK;
     }
-    if (t->err.code && !r->batch) {
-        struct refusal refusal = {.err = t->err};
-        if (t->ask == TICKET_SIGN && t->answer.sign.error == (uint32_t)t->err.code)
-            refusal = refusal_from_core(&t->answer.sign);
-        return send_refusal(r, &refusal);
-    }
+    if (t->err.code && !r->batch)
+        return request_send_ticket_error(r);
     r->answer.len = 0;
     cc_err err = put_answer(r, &header);
-    return err.code ? send_error(r, err) : queue_answer(r, header);
+    return err.code ? request_send_error(r, err) : queue_answer(r, header);
 }
 
 /* Ends the use of a buffer: wiped, and kept for the next request unless it has grown. */
@@ -359,6 +490,8 @@ static cc_err parse_one(struct request *r, struct jdoc *doc)
                               &t->question.sign.request));
     t->ask = TICKET_SIGN;
     t->question.sign.client = r->client;
+    t->question.sign.caller = r->caller;
+    t->question.sign.trace = r->trace;
     t->urgent = is_block(&t->question.sign.request);
     return CC_OK;
 }
@@ -378,7 +511,8 @@ static cc_err parse_batch(struct request *r, struct jdoc *doc)
         return CC_FAIL(BUSY, "too many requests are waiting");
     }
     r->admitted = count;
-    CC_TRY(batch_read(doc, r->http->network, client, &r->batch));
+    const struct batch_asker asker = {client, &r->caller, &r->trace};
+    CC_TRY(batch_read(doc, r->http->network, &asker, &r->batch));
     metric_observe(METRIC_HTTP_BATCH, 0, count);
     t->ask = TICKET_BATCH;
     t->question.batch = r->batch;
@@ -393,16 +527,20 @@ static void drop_reserve(struct request *r)
     r->reserved = 0;
 }
 
+void request_drop_body(struct request *r)
+{
+    recycle(&r->body);
+    drop_reserve(r);
+}
+
 static cc_err parse_body(struct request *r)
 {
     bool many = r->match.id == ROUTE_SIGN_BATCH;
     struct parser *p = parser_borrow(r->http);
     cc_err err = many ? parse_batch(r, &p->doc) : parse_one(r, &p->doc);
     parser_return(r->http, p);
-    if (many) { /* what was made of it waits, the text doesn't */
-        recycle(&r->body);
-        drop_reserve(r);
-    }
+    if (many) /* what was made of it waits, the text doesn't */
+        request_drop_body(r);
     if (error_class(err) == CLASS_INPUT)
         metric_add(METRIC_HTTP_MALFORMED, 0, 0, 1);
     return err;
@@ -423,22 +561,38 @@ static void sign_and_submit(struct request *r)
         r->refusal = refusal_of(err);
     }
     if (err.code || is_decided(r))
-        resume(r);
+        request_resume(r);
     else
         ticket_submit(r->http->exchange, r->ticket);
 }
 
-static void hand_over(struct http *h, struct request *r)
+/* False when the thread takes no more. */
+static bool leave_to_apart(struct request *r)
 {
+    struct http *h = r->http;
     (void)pthread_mutex_lock(&h->apart_lock);
-    r->next = NULL;
-    if (h->apart_tail)
-        h->apart_tail->next = r;
-    else
-        h->apart_head = r;
-    h->apart_tail = r;
-    (void)pthread_cond_signal(&h->apart_filled);
+    bool taken = !h->apart_stop;
+    if (taken) {
+        r->next = NULL;
+        if (h->apart_tail)
+            h->apart_tail->next = r;
+        else
+            h->apart_head = r;
+        h->apart_tail = r;
+        (void)pthread_cond_signal(&h->apart_filled);
+    }
     (void)pthread_mutex_unlock(&h->apart_lock);
+    return taken;
+}
+
+/* At the end the loops outlive that thread: what comes then is refused, for nothing may stay suspended. */
+void request_parse_apart(struct request *r)
+{
+    if (leave_to_apart(r))
+        return;
+    r->refused = true;
+    r->refusal = refusal_of(CC_FAIL(DOOR_CLOSED, NULL));
+    request_resume(r);
 }
 
 void *request_apart_main(void *http)
@@ -457,7 +611,12 @@ void *request_apart_main(void *http)
         (void)pthread_mutex_unlock(&h->apart_lock);
         if (!r)
             return NULL;
-        sign_and_submit(r);
+        if (r->slashing)
+            slashing_apart(r);
+        else if (r->keys)
+            keys_apart(r);
+        else
+            sign_and_submit(r);
         exchange_flush(h->exchange);
     }
 }
@@ -467,12 +626,12 @@ static enum MHD_Result ask_sign(struct request *r)
     r->phase = PHASE_ASKED;
     if (r->body.len > HTTP_PARSE_APART) {
         MHD_suspend_connection(r->mhd);
-        hand_over(r->http, r);
+        request_parse_apart(r);
         return MHD_YES;
     }
     cc_err err = parse_body(r);
     if (err.code)
-        return send_error(r, err);
+        return request_send_error(r, err);
     if (is_decided(r))
         return finish_work(r);
     MHD_suspend_connection(r->mhd);
@@ -485,7 +644,7 @@ static enum MHD_Result ask_core(struct request *r, enum a_question question)
     r->phase = PHASE_ASKED;
     r->ticket->ask = TICKET_QUERY;
     r->ticket->urgent = true;
-    r->ticket->question.query = (struct a_query){.question = question};
+    r->ticket->question.query = (struct a_query){.question = question, .caller = r->caller};
     MHD_suspend_connection(r->mhd);
     ticket_submit(r->http->exchange, r->ticket);
     return MHD_YES;
@@ -502,35 +661,44 @@ static enum MHD_Result answer_upcheck(struct request *r)
 static enum MHD_Result answer_metrics(struct request *r)
 {
     cc_err err = metric_expose(r->http->metrics, &r->answer);
-    return err.code ? send_error(r, err) : queue_answer(r, (struct header){200, metrics_type});
+    return err.code ? request_send_error(r, err)
+                    : queue_answer(r, (struct header){200, metrics_type});
+}
+
+static enum a_question question_of(enum route_id route)
+{
+    static const enum a_question questions[ROUTE_END] = {
+        [ROUTE_READYZ] = ASK_HEALTH,
+        [ROUTE_HEALTHCHECK] = ASK_HEALTH,
+        [ROUTE_RELOAD_STATUS] = ASK_RELOAD_STATUS,
+        [ROUTE_RELOAD_START] = ASK_RELOAD_START,
+        [ROUTE_PUBLIC_KEYS] = ASK_PUBLIC_KEYS,
+        [ROUTE_HIGH_WATERMARK] = ASK_HIGH_WATERMARK,
+    };
+    cc_assert(questions[route]);
+    return questions[route];
 }
 
 /* The request is here in full. */
 static enum MHD_Result begin_work(struct request *r)
 {
+    const enum route_id route = r->match.id;
     connection_wait(r->connection);
-    switch (r->match.id) {
-    case ROUTE_UPCHECK:
-        return answer_upcheck(r);
-    case ROUTE_METRICS:
-        return answer_metrics(r);
-    case ROUTE_READYZ:
-    case ROUTE_HEALTHCHECK:
-        return ask_core(r, ASK_HEALTH);
-    case ROUTE_RELOAD_STATUS:
-        return ask_core(r, ASK_RELOAD_STATUS);
-    case ROUTE_RELOAD_START:
-        return ask_core(r, ASK_RELOAD_START);
-    case ROUTE_PUBLIC_KEYS:
-        return ask_core(r, ASK_PUBLIC_KEYS);
-    case ROUTE_HIGH_WATERMARK:
-        return ask_core(r, ASK_HIGH_WATERMARK);
-    case ROUTE_SIGN:
-    case ROUTE_SIGN_BATCH:
+    switch (route_info(route)->work) {
+    case ROUTE_HERE:
+        return route == ROUTE_METRICS ? answer_metrics(r) : answer_upcheck(r);
+    case ROUTE_ASKS:
+        return ask_core(r, question_of(route));
+    case ROUTE_SIGNS:
         return ask_sign(r);
-    case ROUTE_NONE:
-    case ROUTE_END:
-        break;
+    case ROUTE_SLASHING:
+        return slashing_begin(r, slashing_verb_of(route));
+    case ROUTE_MANAGES:
+        return manage_begin(r, manage_verb_of(route));
+    case ROUTE_KEYS:
+        return keys_begin(r);
+    case ROUTE_ATTESTS:
+        return attestation_begin(r);
     }
     return MHD_NO;
 }
@@ -554,9 +722,13 @@ enum MHD_Result request_handle(void *http,
 {
     struct request *r = *request;
     if (!r) {
+        if (!handshake_identify(connection_of(mhd), mhd))
+            return MHD_NO;
         *request = r = request_begin(http, mhd);
         return r ? first_call(r, target, method, version) : MHD_NO;
     }
+    if (r->phase == PHASE_ALLOWING)
+        return caller_asked(r); /* no byte of the body is here yet */
     if (*upload_size)
         return take_body(r, upload, upload_size);
     if (r->phase == PHASE_ANSWERED)
@@ -567,7 +739,7 @@ enum MHD_Result request_handle(void *http,
         return finish_work(r);
     if (has_footers(r)) {
         r->close = true;
-        return send_error(r, CC_FAIL(MALFORMED, "trailer fields"));
+        return request_send_error(r, CC_FAIL(MALFORMED, "trailer fields"));
     }
     return begin_work(r);
 }
@@ -591,9 +763,18 @@ void request_completed(void *http,
     drop_reserve(r);
     batch_free(r->batch);
     r->batch = NULL;
+    slashing_free(r->slashing);
+    r->slashing = NULL;
+    cc_free(r->manage);
+    r->manage = NULL;
+    keys_end(r);
+    attestation_end(r);
+    if (r->imports)
+        atomic_store(&h->importing, false);
     if (r->admitted)
         budget_give(&h->exchange->budget, r->client, r->admitted, r->admitted_for_block);
     explicit_bzero(&r->match, sizeof r->match);
+    explicit_bzero(&r->caller, sizeof r->caller);
     ticket_release(h->exchange, r->ticket);
     (void)atomic_fetch_sub(&h->active, 1);
 }

@@ -1,5 +1,6 @@
 #include "front/peer.h"
 
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -26,21 +27,46 @@ static uint64_t user_of(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 ? who.uid : UINT32_MAX;
 }
 
-uint32_t peer_number(uint64_t key, int fd, const struct sockaddr_storage *address)
+void peer_address(const struct sockaddr_storage *address,
+                  uint8_t ret_address[static CIDR_ADDRESS_SIZE])
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    uint8_t bytes[16];
-    uint64_t words[2];
+    memset(ret_address, 0, CIDR_ADDRESS_SIZE);
     if (address->ss_family == AF_INET) {
         const struct sockaddr_in *four = (const void *)address;
-        memcpy(bytes, mapped, sizeof mapped);
-        memcpy(bytes + sizeof mapped, &four->sin_addr, 4);
+        cidr_map_v4((const void *)&four->sin_addr, ret_address);
     } else if (address->ss_family == AF_INET6) {
         const struct sockaddr_in6 *six = (const void *)address;
-        memcpy(bytes, &six->sin6_addr, sizeof bytes);
-    } else {
-        return keyed(key, (const uint64_t[2]){UINT64_MAX, user_of(fd)});
+        memcpy(ret_address, &six->sin6_addr, CIDR_ADDRESS_SIZE);
     }
-    memcpy(words, bytes, sizeof words);
+}
+
+uint32_t peer_number_of_address(uint64_t key, const uint8_t address[static CIDR_ADDRESS_SIZE])
+{
+    uint64_t words[2];
+    memcpy(words, address, sizeof words);
     return keyed(key, words);
+}
+
+uint32_t peer_number(uint64_t key, int fd, const struct sockaddr_storage *address)
+{
+    uint8_t bytes[CIDR_ADDRESS_SIZE];
+    if (address->ss_family == AF_VSOCK)
+        return keyed(
+            key, (const uint64_t[2]){UINT64_MAX - 1,
+                                     ((const struct sockaddr_vm *)(const void *)address)->svm_cid});
+    if (address->ss_family != AF_INET && address->ss_family != AF_INET6)
+        return keyed(key, (const uint64_t[2]){UINT64_MAX, user_of(fd)});
+    peer_address(address, bytes);
+    return peer_number_of_address(key, bytes);
+}
+
+/* What the kernel says of users that a namespace does not know (/proc/sys/kernel/overflowuid). */
+static const uint32_t unknown_user = 65534;
+
+bool peer_is_owner(int fd, const struct sockaddr_storage *address, uint32_t own)
+{
+    if (address->ss_family != AF_UNIX)
+        return false;
+    uint64_t user = user_of(fd);
+    return user == 0 || (user == own && user != unknown_user);
 }

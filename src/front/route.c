@@ -5,14 +5,14 @@
 #include "eth/request_json.h"
 
 static const struct route routes[ROUTE_NONE] = {
-#define R(id, method, path, listeners, gate, limit)                                                \
-    {#id, ROUTE_##method, path, ROUTE_ON_##listeners, GATE_##gate, limit},
+#define R(id, method, path, listeners, gate, limit, work)                                          \
+    {#id, ROUTE_##method, path, ROUTE_ON_##listeners, GATE_##gate, limit, ROUTE_##work},
 #include "front/route.def"
 #undef R
 };
 
 const char *const route_names[ROUTE_END] = {
-#define R(id, method, path, listeners, gate, limit) #id,
+#define R(id, method, path, listeners, gate, limit, work) #id,
 #include "front/route.def"
 #undef R
     "NONE",
@@ -22,6 +22,31 @@ const struct route *route_info(enum route_id id)
 {
     cc_assert(id < ROUTE_NONE);
     return &routes[id];
+}
+
+static const char *const methods[ROUTE_NO_METHOD] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+
+const char *route_method_name(enum route_method method)
+{
+    cc_assert(method < ROUTE_NO_METHOD);
+    return methods[method];
+}
+
+const char *route_gate_name(enum route_gate gate)
+{
+    if (gate == GATE_PROBE)
+        return "probe";
+    return gate == GATE_OPEN ? "open" : scope_name((enum auth_scope)gate);
+}
+
+static enum route_method find_method(const char *name)
+{
+    int method = ROUTE_GET;
+    if (strcmp(name, "HEAD") == 0)
+        return ROUTE_GET;
+    while (method < ROUTE_NO_METHOD && strcmp(name, methods[method]) != 0)
+        method++;
+    return (enum route_method)method;
 }
 
 static int hex_value(char c)
@@ -156,8 +181,7 @@ CC_ERR route_find(const char *method,
     *ret_match = (struct route_match){.id = ROUTE_NONE};
     if (target[0] != '/')
         return CC_FAIL(MALFORMED, "the request target is not a path");
-    bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    enum route_method wanted = get ? ROUTE_GET : strcmp(method, "POST") == 0 ? ROUTE_POST : 0;
+    enum route_method wanted = find_method(method);
     bool known = false;
     struct segments segments;
     if (!split(target, &segments))
@@ -173,7 +197,7 @@ CC_ERR route_find(const char *method,
             return CC_OK;
         }
         known = true;
-        allow_add(ret_match, r->method == ROUTE_GET ? "GET" : "POST");
+        allow_add(ret_match, methods[r->method]);
         if (r->method == ROUTE_GET)
             allow_add(ret_match, "HEAD");
     }

@@ -15,6 +15,8 @@
 #include "base/io.h"
 #include "base/num.h"
 
+#include "secret/wipe.h"
+
 enum {
     ANSWER_HEAD_MAX = 8192,
     ANSWER_ITEM_MAX = 1024,
@@ -347,6 +349,8 @@ static void load_close(struct load *load)
 {
     for (unsigned i = 0; load->connections && i < load->plan->connections; i++) {
         fd_closep(&load->connections[i].fd);
+        if (load->connections[i].out)
+            wipe(load->connections[i].out, bench_request_room(u64_max(load->plan->batch, 1)));
         cc_free(load->connections[i].out);
         cc_free(load->connections[i].in);
     }

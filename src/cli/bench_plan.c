@@ -202,6 +202,7 @@ int bench_options_take(struct arguments *arguments, struct bench_options *ret_op
         .keys = 1000,
         .directory = ".",
         .json = command_take_switch(arguments, "--json"),
+        .auth = command_take_switch(arguments, "--auth"),
         .warm_ns = 1000000000,
         .run_ns = 5000000000,
         .raw_ns = 1000000000,
@@ -212,6 +213,8 @@ int bench_options_take(struct arguments *arguments, struct bench_options *ret_op
     int code = command_take_value(arguments, "--dir", &directory);
     if (directory)
         ret_options->directory = directory;
+    if (code == EXIT_CODE_DONE)
+        code = command_take_value(arguments, "--program", &ret_options->program);
     if (code == EXIT_CODE_DONE)
         code = take_numbers(arguments, ret_options);
     if (code == EXIT_CODE_DONE)

@@ -37,6 +37,8 @@ struct bench_shape {
 struct bench_options {
     size_t keys;
     const char *directory;
+    const char *program; /* NULL: this one */
+    bool auth;           /* the signer wants a token, and gets it */
     bool json;
     unsigned repeat;
     uint64_t warm_ns, run_ns, raw_ns, slot_ns;

@@ -38,7 +38,7 @@ void bench_source_init(struct bench_source *ret_source,
                        enum bench_roots roots,
                        uint64_t first_epoch)
 {
-    *ret_source = (struct bench_source){names, keys, roots, first_epoch, {.len = 0}};
+    *ret_source = (struct bench_source){names, keys, roots, first_epoch, {.len = 0}, NULL};
     struct bench_template *message = &ret_source->message;
     int n = snprintf(message->text, sizeof message->text, message_form,
                      first_epoch * SLOTS_PER_EPOCH, 0u, first_epoch - 1, first_epoch);
@@ -88,14 +88,15 @@ static size_t write_text(char *out, const char *text)
     return len;
 }
 
-static size_t write_head(char *out, const char *name_or_null, size_t body_len)
+static size_t
+write_head(const struct bench_source *source, const char *name_or_null, size_t body_len, char *out)
 {
     int n = snprintf(out, HEAD_MAX,
                      "POST /api/v1/eth2/sign%s%.*s HTTP/1.1\r\nHost: localhost\r\n"
                      "Content-Type: application/json\r\nAccept: application/json\r\n"
-                     "Content-Length: %zu\r\n\r\n",
+                     "%sContent-Length: %zu\r\n\r\n",
                      name_or_null ? "/" : "", BENCH_NAME_SIZE, name_or_null ? name_or_null : "",
-                     body_len);
+                     source->token_line ? source->token_line : "", body_len);
     cc_assert(n > 0 && n < HEAD_MAX);
     return (size_t)n;
 }
@@ -115,11 +116,12 @@ size_t bench_request_write(
     const size_t item = strlen("{\"identifier\":\"\",") + BENCH_NAME_SIZE + source->message.len;
     if (!batch) {
         cc_assert(n == 1);
-        size_t len = write_head(out, source->names[first % source->keys], source->message.len + 1);
+        size_t len =
+            write_head(source, source->names[first % source->keys], source->message.len + 1, out);
         out[len++] = '{';
         return len + write_message(source, first, out + len);
     }
-    size_t len = write_head(out, NULL, n * item + n - 1 + 2);
+    size_t len = write_head(source, NULL, n * item + n - 1 + 2, out);
     for (size_t k = 0; k < n; k++) {
         out[len++] = k ? ',' : '[';
         len += write_item(source, first + k, out + len);

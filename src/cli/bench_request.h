@@ -6,7 +6,8 @@
  * PROMISE   Message i votes with key i % keys for epoch first + i / keys: no message is ever made twice, and each key's
  *           epochs only rise. The reader never reads beyond what it was given.
  * THREADS   Any: what is built is only read.
- * OWNERSHIP Borrows the keys' names.   ERRORS None.   SECRETS None.
+ * OWNERSHIP Borrows the keys' names and the token's line.   ERRORS None.
+ * SECRETS   The token of `bench --auth` goes into each request (docs/secrets.md).
  */
 #ifndef CLI_BENCH_REQUEST_H
 #define CLI_BENCH_REQUEST_H
@@ -16,7 +17,9 @@
 #include "base/span.h"
 
 enum {
-    BENCH_NAME_SIZE = 98, /* a public key as 0x and hex */
+    BENCH_TOKEN_BYTES = 32,
+    BENCH_TOKEN_LINE_SIZE = 96, /* "Authorization: Bearer ", the token in hex, the line's end */
+    BENCH_NAME_SIZE = 98,       /* a public key as 0x and hex */
     BENCH_FIRST_EPOCH = 2000000,
     BENCH_LAST_EPOCH =
         9999999, /* epochs and slots keep their digits, so that the template fits all */
@@ -44,6 +47,7 @@ struct bench_source {
     enum bench_roots roots;
     uint64_t first_epoch;
     struct bench_template message;
+    const char *token_line; /* a header of each request, with its end; NULL, as after init: none */
 };
 
 /* Prepares the messages that begin at `first_epoch` (BENCH_FIRST_EPOCH or later). */

@@ -1,7 +1,9 @@
 #include "cli/command.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
+#include "auth/from_config.h"
 #include "config/config_table.h"
 
 int command_usage(const struct arguments *arguments, const char *message, const char *about)
@@ -53,6 +55,15 @@ int command_refuse_rest(const struct arguments *arguments)
     if (arguments->count == 0)
         return EXIT_CODE_DONE;
     return command_usage(arguments, "not understood", arguments->items[0]);
+}
+
+bool command_may_color(char *const *environment)
+{
+    static const char variable[] = "NO_COLOR=";
+    for (char *const *item = environment; item && *item; item++)
+        if (strncmp(*item, variable, sizeof variable - 1) == 0 && (*item)[sizeof variable - 1])
+            return false;
+    return isatty(STDOUT_FILENO) == 1;
 }
 
 /* --- the configuration's options ------------------------------------------------------------------------------------ */
@@ -159,6 +170,8 @@ int command_look_at_config(const struct command_config *command,
     const struct supervisor_source *source = &command->source;
     cc_err err = config_load(source->path, source->environment, source->overrides,
                              source->override_count, ret_config, &faults);
+    if (!err.code)
+        auth_check_config(&ret_config->auth, &faults);
     if (!err.code && look)
         look(ret_config, &faults);
     (void)fprintf(stderr, "%.*s", (int)faults.text.len,

@@ -46,6 +46,8 @@ typedef void command_look_fn(const struct config *config, struct config_faults *
 int command_look_at_config(const struct command_config *command,
                            command_look_fn *look,
                            struct config *ret_config);
+/* What `config check` does: prints all that is wrong with it, also with the files that it names. */
+int command_check_config(const struct command_config *command, struct config *ret_config);
 /* Takes `name` out of `arguments`; false when it is not there. */
 bool command_take_switch(struct arguments *arguments, const char *name);
 /* Takes `name VALUE` or `name=VALUE` out of `arguments`; *ret_value NULL when it is not there. EXIT_CODE_USAGE and a
@@ -55,12 +57,31 @@ int command_take_value(struct arguments *arguments, const char *name, const char
 /* Says what is left over, with EXIT_CODE_USAGE; EXIT_CODE_DONE when nothing is. */
 int command_refuse_rest(const struct arguments *arguments);
 int command_usage(const struct arguments *arguments, const char *message, const char *about);
+/* Standard output is a terminal, and NO_COLOR (set, and not empty) doesn't ask for none. */
+bool command_may_color(char *const *environment);
+
+/* `server --init-if-missing`, and `slashing ACTION`, with a configuration from elsewhere. */
+int command_serve(const struct supervisor_source *source);
+int command_slashing_on(struct arguments *arguments,
+                        const char *action,
+                        const struct supervisor_source *source);
 
 int command_init(struct arguments *arguments);
 int command_server(struct arguments *arguments);
 int command_config(struct arguments *arguments);
+int command_auth(struct arguments *arguments);
+int command_keys(struct arguments *arguments);
 int command_slashing(struct arguments *arguments);
+int command_operator(struct arguments *arguments);
+int command_audit(struct arguments *arguments);
+int command_attest(struct arguments *arguments);
 int command_bench(struct arguments *arguments);
+int command_enclave(struct arguments *arguments);
+int command_web3signer(struct arguments *arguments);
+int command_migrate(struct arguments *arguments);
+int command_doctor(struct arguments *arguments);
+int command_backup(struct arguments *arguments);
+int command_restore(struct arguments *arguments);
 int command_room(struct arguments *arguments);
 
 #endif

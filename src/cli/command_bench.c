@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/num.h"
@@ -16,6 +17,7 @@ struct bench {
     struct bench_options options;
     struct bench_report report;
     struct bench_signer signer;
+    const char *database; /* CONTAINMENT_ANTI_SLASHING__URL, as `server` takes it; NULL: SQLite */
     struct bench_row *row;
     uint64_t next_epoch;
     uint64_t signatures, refused, failures;
@@ -52,7 +54,7 @@ static struct bench_plan plan_of(const struct bench *bench)
     bool slot = row->mode == BENCH_SLOT;
     return (struct bench_plan){
         .mode = row->mode,
-        .port = bench->signer.port,
+        .port = bench->signer.own.port,
         .connections = row->connections,
         .batch = row->batch,
         .warm_ns = slot ? options->slot_ns : options->warm_ns,
@@ -70,10 +72,12 @@ static cc_err run_once(struct bench *bench, struct bench_run *run)
     struct bench_usage before, after;
     bench_source_init(&source, (const char(*)[BENCH_NAME_SIZE])bench->signer.names,
                       bench->signer.keys, bench->row->roots, bench->next_epoch);
+    if (bench->options.auth)
+        source.token_line = bench->signer.token_line;
     run->raw_before = bench->raw;
-    CC_TRY(bench_usage_read(bench->signer.pid, &before));
+    CC_TRY(bench_usage_read(bench->signer.own.pid, &before));
     CC_TRY(bench_load_run(&plan, &source, &run->result));
-    CC_TRY(bench_usage_read(bench->signer.pid, &after));
+    CC_TRY(bench_usage_read(bench->signer.own.pid, &after));
     CC_TRY(measure_raw(bench));
     run->raw_after = bench->raw;
     const struct bench_result *result = &run->result;
@@ -148,10 +152,10 @@ static cc_err run_signer(struct bench *bench, const char *engine)
     bench->signatures = bench->refused = 0;
     bench->closed_per_second = 0;
     CC_TRY(bench_signer_start(&bench->signer, engine));
-    signer.ready_seconds = (double)bench->signer.ready_ns / 1e9;
+    signer.ready_seconds = (double)bench->signer.own.ready_ns / 1e9;
     bench_report_signer(&bench->report, &signer);
     CC_TRY(run_rows(bench));
-    CC_TRY(bench_usage_read(bench->signer.pid, &signer.usage));
+    CC_TRY(bench_usage_read(bench->signer.own.pid, &signer.usage));
     CC_TRY(bench_signer_stop(&bench->signer, &signer.records));
     signer.signatures = bench->signatures;
     bench_report_signer_end(&bench->report, &signer);
@@ -163,7 +167,11 @@ static cc_err run_all(struct bench *bench)
     const struct bench_options *options = &bench->options;
     uint64_t flush_ns;
     CC_TRY(bench_signer_make(options->directory, options->keys, &bench->signer));
-    CC_TRY(bench_raw_flush(bench->signer.directory, 200, &flush_ns));
+    bench->signer.database = bench->database;
+    bench->signer.own.program = options->program;
+    if (options->auth)
+        CC_TRY(bench_signer_make_token(&bench->signer));
+    CC_TRY(bench_raw_flush(bench->signer.own.directory, 200, &flush_ns));
     bench_report_begin(&bench->report, options->keys, flush_ns);
     if (options->engine_count == 0)
         CC_TRY(run_signer(bench, NULL));
@@ -183,6 +191,15 @@ static int exit_code_of(const struct bench *bench, cc_err err)
                                                                            : EXIT_CODE_DONE;
 }
 
+static const char *find_database(char *const *environment)
+{
+    static const char name[] = "CONTAINMENT_ANTI_SLASHING__URL=";
+    for (; environment && *environment; environment++)
+        if (strncmp(*environment, name, sizeof name - 1) == 0)
+            return *environment + sizeof name - 1;
+    return NULL;
+}
+
 int command_bench(struct arguments *arguments)
 {
     static struct bench bench;
@@ -190,6 +207,7 @@ int command_bench(struct arguments *arguments)
     if (code != EXIT_CODE_DONE)
         return code;
     bench.report.json = bench.options.json;
+    bench.database = find_database(arguments->environment);
     bench.row = cc_alloc(sizeof *bench.row);
     if (!bench.row)
         return EXIT_CODE_FAILED;

@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/egress_look.h"
+#include "config/databases.h"
 #include "core/stores.h"
 #include "keys/filesystem.h"
+#include "sql/postgres_url.h"
 
 static struct command_config command;
 static struct config config;
@@ -52,20 +55,44 @@ static void look_at_keys(const struct config *checked, struct config_faults *fau
     look_at_password_file(keys->password_file, faults);
 }
 
-static int load(struct arguments *arguments, command_look_fn *look)
+/* As the start does (core/stores.c), with the line in which it stands. */
+static void look_at_databases(const struct config *checked, struct config_faults *faults)
+{
+    struct config_database databases[CONFIG_DATABASES];
+    const size_t count = config_databases(checked, databases);
+    const bool strict = checked->tee.platform == TEE_NITRO && config_is_about_money(checked);
+    for (size_t i = 0; strict && i < count; i++)
+        if (postgres_url_check_enclave(databases[i].url).code)
+            config_faults_add(faults, databases[i].option, "%s", error_detail());
+}
+
+static void look_at_all(const struct config *checked, struct config_faults *faults)
+{
+    look_at_keys(checked, faults);
+    look_at_databases(checked, faults);
+    egress_look(checked, faults);
+}
+
+int command_check_config(const struct command_config *source, struct config *ret_config)
+{
+    int code = command_look_at_config(source, look_at_all, ret_config);
+    /* The file that `network` may name; it says itself what is wrong. */
+    if (code == EXIT_CODE_DONE && stores_load_config(ret_config, &stores).code)
+        code = EXIT_CODE_REFUSED;
+    return code;
+}
+
+static int take(struct arguments *arguments)
 {
     int code = command_take_config(arguments, &command);
-    if (code == EXIT_CODE_DONE)
-        code = command_refuse_rest(arguments);
-    return code == EXIT_CODE_DONE ? command_look_at_config(&command, look, &config) : code;
+    return code == EXIT_CODE_DONE ? command_refuse_rest(arguments) : code;
 }
 
 static int check(struct arguments *arguments)
 {
-    int code = load(arguments, look_at_keys);
-    /* The file that `network` may name; it says itself what is wrong. */
-    if (code == EXIT_CODE_DONE && stores_load_config(&config, &stores).code)
-        code = EXIT_CODE_REFUSED;
+    int code = take(arguments);
+    if (code == EXIT_CODE_DONE)
+        code = command_check_config(&command, &config);
     if (code == EXIT_CODE_DONE)
         (void)fprintf(stderr, "The configuration is valid.\n");
     return code;
@@ -73,7 +100,9 @@ static int check(struct arguments *arguments)
 
 static int dump(struct arguments *arguments)
 {
-    int code = load(arguments, NULL);
+    int code = take(arguments);
+    if (code == EXIT_CODE_DONE)
+        code = command_load_config(&command, &config);
     if (code != EXIT_CODE_DONE)
         return code;
     struct buf text = buf_init(OUTPUT_MAX);

@@ -9,13 +9,26 @@
 #include "base/io.h"
 #include "base/num.h"
 
+#include "app/listeners.h"
 #include "cli/command.h"
+#include "cli/progress.h"
+#include "cli/signer_arguments.h"
+#include "cli/slashing_live.h"
+#include "cli/slashing_order.h"
+#include "cli/slashing_report.h"
 #include "codec/hex.h"
+#include "core/slashing_step.h"
+#include "core/state_floor.h"
 #include "core/stores.h"
+#include "front/slashing.h"
+#include "keys/store.h"
 #include "slash/backend.h"
+#include "slash/dynamodb.h"
+#include "slash/guard.h"
 #include "slash/interchange.h"
 #include "slash/postgres.h"
-#include "slash/repair.h"
+#include "sql/postgres_url.h"
+#include "state/postgres.h"
 
 static struct command_config command;
 static struct config config;
@@ -23,9 +36,10 @@ static struct stores stores;
 
 /* What the arguments say. */
 struct wanted {
-    const char *from, *to, *grant_to, *key;
+    const char *from, *to, *grant_to, *key, *token, *identity;
     uint64_t epoch, keep_epochs;
-    bool json, cancel;
+    bool json, cancel, force;
+    const struct signer *signer; /* a running one; NULL: the store itself */
 };
 
 /* For people: of a database, no password. */
@@ -34,8 +48,12 @@ static const char *history_path(void)
     static char path[PATH_MAX];
     if (config.anti_slashing.backend == HISTORY_POSTGRES) {
         CC_CLEANUP(buf_release) struct buf text = buf_init(sizeof path - 1);
-        if (!slash_postgres_url_describe(config.anti_slashing.url, &text).code)
+        if (!postgres_url_describe(config.anti_slashing.url, &text).code)
             (void)snprintf(path, sizeof path, "%.*s", (int)text.len, (const char *)text.data);
+        return path;
+    }
+    if (config.anti_slashing.backend == HISTORY_DYNAMODB) {
+        (void)snprintf(path, sizeof path, "DynamoDB table %s", config.anti_slashing.table);
         return path;
     }
     const char *given = config.anti_slashing.path;
@@ -44,40 +62,54 @@ static const char *history_path(void)
     return path;
 }
 
-static int exit_code_of(cc_err err)
-{
-    if (err.code == 0)
-        return EXIT_CODE_DONE;
-    if (error_is(err, ERROR_LOCKED))
-        return EXIT_CODE_LOCKED;
-    return error_class(err) == CLASS_INPUT || error_is(err, ERROR_WRONG_NETWORK) ? EXIT_CODE_REFUSED
-                                                                                 : EXIT_CODE_FAILED;
-}
-
-static int say_error(const char *what, cc_err err)
-{
-    (void)fprintf(stderr, "containment-chamber slashing: %s: %s%s%s\n", what, error_text(err),
-                  error_detail()[0] ? ": " : "", error_detail());
-    return exit_code_of(err);
-}
-
 /* --- the store ----------------------------------------------------------------------------------- */
 
+/* `holder` 0: of the data directory, whoever it is. */
 static int say_locked(int holder)
 {
-    (void)fprintf(stderr, "containment-chamber slashing: %s is in use by process %d",
-                  history_path(), holder);
-    (void)fprintf(stderr, ".\nStop the signer first. Working on a running signer, with "
-                          "--signer-url, arrives with access control.\n");
+    char admin[LISTENERS_PATH_SIZE] = "";
+    const char *socket = config.server.unix_socket;
+    if (!socket[0] && !listeners_admin_path(&config, admin).code)
+        socket = admin;
+    if (holder)
+        (void)fprintf(stderr, "containment-chamber slashing: %s is in use by process %d.\n",
+                      history_path(), holder);
+    else
+        (void)fprintf(stderr, "containment-chamber slashing: a signer uses %s.\n", config.data_dir);
+    (void)fprintf(
+        stderr, "Stop that signer first, or work on it while it runs: --signer-url unix:%s%s\n",
+        socket[0] ? socket : "PATH", socket[0] ? "" : ", where PATH is its server.unix_socket");
     return EXIT_CODE_LOCKED;
+}
+
+/* Once: history and state store use the same. */
+static cc_err open_session(void)
+{
+    static struct aws_inputs inputs;
+    if (stores.aws)
+        return CC_OK;
+    inputs = aws_inputs_own(&config.aws);
+    CC_TRY(aws_session_open(&config.aws, &inputs, &stores.aws));
+    aws_session_pin(stores.aws, config.tee.aws_account);
+    return CC_OK;
+}
+
+static cc_err open_table(bool for_repair, struct slash_store **ret_store)
+{
+    const char *table = config.anti_slashing.table;
+    CC_TRY(open_session());
+    return for_repair ? slash_dynamodb_open_for_repair(stores.aws, table, ret_store)
+                      : slash_dynamodb_open(stores.aws, table, ret_store);
 }
 
 static cc_err open_backend(bool for_repair, struct slash_store **ret_store, int *ret_holder)
 {
+    if (config.anti_slashing.backend == HISTORY_DYNAMODB)
+        return open_table(for_repair, ret_store);
     if (config.anti_slashing.backend == HISTORY_SQLITE)
         return slash_sqlite_open(history_path(), stores.network.production, ret_store, ret_holder);
     return for_repair ? slash_postgres_open_for_repair(config.anti_slashing.url, ret_store)
-                      : slash_postgres_open(config.anti_slashing.url, ret_store);
+                      : slash_postgres_open(config.anti_slashing.url, NULL, ret_store);
 }
 
 static int open_history(bool for_repair, struct slash_store **ret_store)
@@ -89,29 +121,46 @@ static int open_history(bool for_repair, struct slash_store **ret_store)
     }
     cc_err err = stores_load_config(&config, &stores);
     if (err.code)
-        return say_error("configuration", err);
+        return slashing_say_error("configuration", err);
     int holder = 0;
     err = open_backend(for_repair, ret_store, &holder);
     if (error_is(err, ERROR_LOCKED))
         return say_locked(holder);
     if (err.code)
-        return say_error(history_path(), err);
+        return slashing_say_error(history_path(), err);
     /* A file of another network must not fix the root of a history that has none yet. */
     if (stores.has_genesis_validators_root)
         err = slash_fix_genesis(*ret_store, &stores.genesis_validators_root);
     if (!err.code)
         return EXIT_CODE_DONE;
     slash_store_close(*ret_store);
-    return say_error(history_path(), err);
+    return slashing_say_error(history_path(), err);
+}
+
+/* The rooms are started only on a history that can be had: who holds it is said better here. */
+static int check_history(void)
+{
+    struct slash_store *store;
+    int code = open_history(false, &store);
+    if (code == EXIT_CODE_DONE)
+        slash_store_close(store);
+    return code;
 }
 
 /* --- import ------------------------------------------------------------------------------------------ */
 
-static cc_err read_file(void *context, void *into, size_t room, size_t *ret_len)
+/* A file that is read twice, with how far that is. */
+struct input {
+    int fd;
+    uint64_t at, size;
+    struct progress progress;
+};
+
+static cc_err read_fd(int fd, void *into, size_t room, size_t *ret_len)
 {
     ssize_t n;
     do
-        n = read(*(const int *)context, into, room);
+        n = read(fd, into, room);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return CC_FAIL(IO, "read");
@@ -119,27 +168,41 @@ static cc_err read_file(void *context, void *into, size_t room, size_t *ret_len)
     return CC_OK;
 }
 
-static cc_err rewind_file(void *context)
+static cc_err read_input(void *context, void *into, size_t room, size_t *ret_len)
 {
-    return lseek(*(const int *)context, 0, SEEK_SET) == 0 ? CC_OK : CC_FAIL(IO, "seek");
+    struct input *input = context;
+    CC_TRY(read_fd(input->fd, into, room, ret_len));
+    input->at += *ret_len;
+    progress_at(&input->progress, input->at);
+    return CC_OK;
+}
+
+static cc_err rewind_input(void *context)
+{
+    struct input *input = context;
+    progress_end(&input->progress);
+    progress_begin(&input->progress, "importing", input->size);
+    input->at = 0;
+    return lseek(input->fd, 0, SEEK_SET) == 0 ? CC_OK : CC_FAIL(IO, "seek");
 }
 
 /* What comes through a pipe is kept, since it is read twice. */
 static cc_err spool(int *fd)
 {
-    const char *directory = config.data_dir;
-    CC_CLEANUP(fd_closep) int kept = open(directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    const char *kept_in = config.data_dir[0] ? config.data_dir : ".";
+    CC_CLEANUP(fd_closep) int kept = open(kept_in, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
     if (kept < 0)
         return CC_FAIL(IO, "no temporary file in data_dir");
     static uint8_t chunk[1 << 16];
     for (;;) {
         size_t n;
-        CC_TRY(read_file(fd, chunk, sizeof chunk, &n));
+        CC_TRY(read_fd(*fd, chunk, sizeof chunk, &n));
         if (n == 0)
             break;
         CC_TRY(fd_write_all(kept, chunk, n));
     }
-    CC_TRY(rewind_file(&kept));
+    if (lseek(kept, 0, SEEK_SET) != 0)
+        return CC_FAIL(IO, "seek");
     int pipe_end = *fd;
     *fd = kept;
     kept = pipe_end;
@@ -157,172 +220,302 @@ static int open_input(const char *from, int *ret_fd)
     if (lseek(*ret_fd, 0, SEEK_CUR) >= 0)
         return EXIT_CODE_DONE;
     cc_err err = spool(ret_fd);
-    return err.code ? say_error(from, err) : EXIT_CODE_DONE;
+    return err.code ? slashing_say_error(from, err) : EXIT_CODE_DONE;
 }
 
-static int report_import(const char *from, const struct interchange_result *result, cc_err err)
+static int
+report_import(const struct wanted *w, const struct interchange_result *result, cc_err err)
 {
-    const struct slash_import_report *r = &result->report;
     (void)fprintf(stderr, "%.*s", (int)result->messages.len,
                   result->messages.len ? (const char *)result->messages.data : "");
     if (err.code)
-        (void)say_error(from, err);
+        (void)slashing_say_error(w->from, err);
     if (result->faults)
         (void)fprintf(stderr, "Nothing was imported: %u fault(s) in the file.\n", result->faults);
     else
-        (void)printf("%llu validators: %llu blocks and %llu attestations added, %llu known before; "
-                     "%llu validators contradict themselves and were reduced to watermarks\n",
-                     (unsigned long long)r->validators, (unsigned long long)r->blocks,
-                     (unsigned long long)r->attestations, (unsigned long long)r->known,
-                     (unsigned long long)r->contradictory);
+        slashing_print_import(&result->report, w->json);
     if (err.code && !result->faults)
         (void)fprintf(stderr, "The import is not complete. It can be repeated.\n");
-    return exit_code_of(err);
+    return slashing_exit_code(err);
 }
 
-static int import_history(const struct wanted *w)
+/* What a restore or a hand-over has set over the keys that come later. */
+static int read_floor(struct slash_watermark *ret_floor)
 {
-    const char *from = w->from;
-    CC_CLEANUP(fd_closep) int fd = -1;
+    cc_err err = config.signer_state.backend == STATE_DYNAMODB ? open_session() : CC_OK;
+    if (!err.code)
+        err = state_floor_read(&config, stores.aws, ret_floor);
+    if (!err.code)
+        return EXIT_CODE_DONE;
+    (void)fprintf(
+        stderr,
+        "containment-chamber slashing: the state store says below which watermarks nothing is "
+        "imported, so it is read first.\n");
+    if (error_is(err, ERROR_LOCKED))
+        return say_locked(0);
+    return slashing_say_error("the state store", err);
+}
+
+static int import_above(const struct wanted *w,
+                        struct slash_store *store,
+                        const struct interchange_rules *rules,
+                        struct input *input)
+{
+    const struct interchange_source source = {read_input, rewind_input, input};
+    struct interchange_result result = {.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
+    cc_err err = interchange_import(store, &source, rules, &result);
+    progress_end(&input->progress);
+    int code = report_import(w, &result, err);
+    buf_release(&result.messages);
+    return code;
+}
+
+static int import_offline(const struct wanted *w, struct input *input)
+{
+    struct interchange_rules rules = {0};
     struct slash_store *store;
-    int code = open_input(from, &fd);
-    if (code == EXIT_CODE_DONE)
-        code = open_history(false, &store);
+    int code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
-    struct interchange_result result = {.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
-    const struct interchange_source source = {read_file, rewind_file, &fd};
-    cc_err err = interchange_import(store, &source, NULL, 0, &result);
-    code = report_import(from, &result, err);
-    buf_release(&result.messages);
+    code = read_floor(&rules.floor);
+    if (code == EXIT_CODE_DONE)
+        code = import_above(w, store, &rules, input);
     slash_store_close(store);
     return code;
 }
 
-/* --- export ---------------------------------------------------------------------------------------------- */
-
-static cc_err write_file(void *context, const void *data, size_t len)
+static int import_live(const struct wanted *w, struct input *input)
 {
-    return fd_write_all(*(const int *)context, data, len);
+    const struct interchange_source source = {read_input, rewind_input, input};
+    int code = slashing_live_import(w->signer, w->from, w->json, &source);
+    progress_end(&input->progress);
+    return code;
 }
 
-/* A file appears under its name only when it is complete. */
-static cc_err export_to_file(struct slash_store *store, const char *to, uint64_t *ret_count)
+static int import_history(const struct wanted *w)
 {
-    char partial[PATH_MAX];
-    int n = snprintf(partial, sizeof partial, "%s.%d.partial", to, (int)getpid());
-    if (n < 0 || (size_t)n >= sizeof partial)
-        return CC_FAIL(LIMIT, "path too long");
-    CC_CLEANUP(fd_closep) int fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return CC_FAIL(IO, "the file can't be made");
-    cc_err err = interchange_export(store, write_file, &fd, NULL, 0, ret_count);
-    if (!err.code && fsync(fd) != 0)
-        err = CC_FAIL(IO, "fsync");
-    if (!err.code && rename(partial, to) != 0)
-        err = CC_FAIL(IO, "rename");
-    if (err.code)
-        (void)unlink(partial);
-    return err;
-}
-
-static int export_history(const struct wanted *w)
-{
-    const char *to = w->to;
-    struct slash_store *store;
-    int code = open_history(false, &store);
+    CC_CLEANUP(fd_closep) int fd = -1;
+    struct stat st;
+    int code = open_input(w->from, &fd);
     if (code != EXIT_CODE_DONE)
         return code;
-    uint64_t count = 0;
-    int out = STDOUT_FILENO;
-    cc_err err = strcmp(to, "-") == 0 ? interchange_export(store, write_file, &out, NULL, 0, &count)
-                                      : export_to_file(store, to, &count);
-    slash_store_close(store);
-    if (err.code)
-        return say_error(to, err);
-    (void)fprintf(stderr, "%llu validators exported\n", (unsigned long long)count);
-    return EXIT_CODE_DONE;
+    struct input input = {.fd = fd, .size = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0};
+    progress_begin(&input.progress, "checking", input.size);
+    return w->signer ? import_live(w, &input) : import_offline(w, &input);
 }
 
-/* --- status ---------------------------------------------------------------------------------------------- */
+/* --- export ---------------------------------------------------------------------------------------------- */
 
-static void print_hex(const char *label, bool known, const uint8_t *bytes)
+/* Where an export goes, and how far it is. */
+struct output {
+    int fd;
+    uint64_t count; /* validators written */
+    struct progress progress;
+};
+
+static cc_err write_output(void *context, const void *data, size_t len)
 {
-    char digits[65] = {0};
-    hex_encode(bytes, 32, digits);
-    (void)printf("%s%s%s\n", label, known ? "0x" : "not fixed yet", known ? digits : "");
+    struct output *output = context;
+    progress_at(&output->progress, output->count);
+    return fd_write_all(output->fd, data, len);
 }
 
-static void print_json(const struct slash_identity *id, const struct slash_status *s)
-{
-    char digits[65] = {0};
-    hex_encode(id->history_id, 32, digits);
-    (void)printf("{\"history_id\":\"0x%s\",", digits);
-    hex_encode(id->genesis_validators_root.bytes, 32, digits);
-    if (id->has_genesis_validators_root)
-        (void)printf("\"genesis_validators_root\":\"0x%s\",", digits);
-    if (s->high.set)
-        (void)printf("\"high_watermark\":{\"slot\":\"%llu\",\"epoch\":\"%llu\"},",
-                     (unsigned long long)s->high.slot, (unsigned long long)s->high.epoch);
-    (void)printf("\"validators\":%llu,\"blocks\":%llu,\"attestations\":%llu}\n",
-                 (unsigned long long)s->validators, (unsigned long long)s->blocks,
-                 (unsigned long long)s->attestations);
-}
-
-static void print_text(const struct slash_identity *id, const struct slash_status *s)
-{
-    (void)printf("path                    %s\n", history_path());
-    print_hex("history id              ", true, id->history_id);
-    print_hex("genesis validators root ", id->has_genesis_validators_root,
-              id->genesis_validators_root.bytes);
-    (void)printf("validators              %llu\nblocks                  %llu\n"
-                 "attestations            %llu\n",
-                 (unsigned long long)s->validators, (unsigned long long)s->blocks,
-                 (unsigned long long)s->attestations);
-    if (s->high.set)
-        (void)printf("high watermark          slot %llu, epoch %llu\n",
-                     (unsigned long long)s->high.slot, (unsigned long long)s->high.epoch);
-}
-
-static int print_status(const struct wanted *w)
+/* Fills it; an exit code. */
+static int export_into(const struct wanted *w, struct output *output)
 {
     struct slash_store *store;
-    struct slash_status status;
+    struct slash_status status = {0};
+    progress_begin(&output->progress, "exporting", 0);
+    if (w->signer)
+        return slashing_live_export(w->signer, write_output, output, &output->count);
     int code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
     cc_err err = slash_status(store, &status);
+    progress_begin(&output->progress, "exporting", status.validators);
     if (!err.code)
-        (w->json ? print_json : print_text)(&store->identity, &status);
+        err = interchange_export(store, write_output, output, NULL, 0, &output->count);
     slash_store_close(store);
-    return err.code ? say_error("status", err) : EXIT_CODE_DONE;
+    progress_end(&output->progress);
+    return err.code ? slashing_say_error(w->to, err) : EXIT_CODE_DONE;
+}
+
+static int say_failed(const char *path)
+{
+    (void)fprintf(stderr, "containment-chamber slashing: %s: %s\n", path, strerror(errno));
+    return EXIT_CODE_FAILED;
+}
+
+/* A file appears under its name only when it is complete. */
+static int export_to_file(const struct wanted *w, struct output *output)
+{
+    char partial[PATH_MAX];
+    int n = snprintf(partial, sizeof partial, "%s.%d.partial", w->to, (int)getpid());
+    if (n < 0 || (size_t)n >= sizeof partial)
+        return slashing_say_error(w->to, CC_FAIL(LIMIT, "path too long"));
+    CC_CLEANUP(fd_closep) int fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return say_failed(partial);
+    output->fd = fd;
+    int code = export_into(w, output);
+    if (code == EXIT_CODE_DONE && (fsync(fd) != 0 || rename(partial, w->to) != 0))
+        code = say_failed(w->to);
+    if (code != EXIT_CODE_DONE)
+        (void)unlink(partial);
+    return code;
+}
+
+static int export_history(const struct wanted *w)
+{
+    struct output output = {.fd = STDOUT_FILENO};
+    int code = strcmp(w->to, "-") == 0 ? export_into(w, &output) : export_to_file(w, &output);
+    progress_end(&output.progress);
+    if (code == EXIT_CODE_DONE)
+        (void)fprintf(stderr, "%llu validators exported\n", (unsigned long long)output.count);
+    return code;
+}
+
+/* --- status, verify, prune: the same steps, and the same answer, as a running signer's --------------------------------- */
+
+static cc_err keep_record(void *context, const struct a_record *record)
+{
+    return buf_append(context, record, sizeof *record);
+}
+
+enum {
+    ARGUMENTS_MAX = 128,
+    ANSWER_MAX = 4 << 20,
+    RECORDS_MAX = 64 << 20
+};
+
+static cc_err do_steps(struct slash_store *store, struct slashing *work, struct buf *ret_answer)
+{
+    CC_CLEANUP(buf_release) struct buf records = buf_init(RECORDS_MAX);
+    const struct slashing_step step = {
+        .history = store,
+        .backend = store->ops->name,
+        .slots_per_epoch = stores.network.preset.slots_per_epoch,
+        .keep_epochs = config.anti_slashing.pruning_keep_epochs,
+        .put = keep_record,
+        .context = &records,
+    };
+    const struct a_slashing *ask;
+    while ((ask = slashing_next(work))) {
+        struct a_slashing_head head = {.verb = ask->head.verb};
+        records.len = 0;
+        CC_TRY(slashing_step_do(&step, ask, &head));
+        CC_TRY(slashing_took(work, &head, &records));
+    }
+    return slashing_answer(work, ret_answer);
+}
+
+static cc_err answer_offline(struct slash_store *store,
+                             enum a_slashing_verb verb,
+                             char *arguments,
+                             struct buf *ret_answer)
+{
+    struct jdoc doc = jdoc_init(64);
+    struct slashing *work = NULL;
+    CC_TRY(slashing_new(verb, &work));
+    cc_err err = slashing_read(work, &doc, (uint8_t *)arguments, strlen(arguments));
+    if (!err.code)
+        err = do_steps(store, work, ret_answer);
+    jdoc_release(&doc);
+    slashing_free(work);
+    return err;
+}
+
+static int ask_for(const struct wanted *w, enum a_slashing_verb verb, char *arguments)
+{
+    struct slash_store *store;
+    CC_CLEANUP(buf_release) struct buf answer = buf_init(ANSWER_MAX);
+    if (w->signer)
+        return slashing_live_ask(w->signer, verb, arguments, w->json);
+    int code = open_history(false, &store);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    cc_err err = answer_offline(store, verb, arguments, &answer);
+    slash_store_close(store);
+    if (err.code)
+        return slashing_say_error(history_path(), err);
+    if (verb == SLASHING_STATUS && !w->json)
+        (void)printf("path                    %s\n", history_path());
+    return slashing_print(verb, &answer, w->json);
+}
+
+static int print_status(const struct wanted *w)
+{
+    char none[] = "";
+    return ask_for(w, SLASHING_STATUS, none);
+}
+
+static int verify(const struct wanted *w)
+{
+    char none[] = "";
+    return ask_for(w, SLASHING_VERIFY, none);
+}
+
+static int prune(const struct wanted *w)
+{
+    char arguments[ARGUMENTS_MAX] = "";
+    if (w->keep_epochs)
+        (void)snprintf(arguments, sizeof arguments, "{\"keep_epochs\":\"%llu\"}",
+                       (unsigned long long)w->keep_epochs);
+    return ask_for(w, SLASHING_PRUNE, arguments);
+}
+
+/* What an epoch or a key is said of. */
+static int ask_live(const struct wanted *w, enum a_slashing_verb verb)
+{
+    char arguments[ARGUMENTS_MAX];
+    const char *force = w->force ? ",\"force\":true" : "";
+    if (verb == SLASHING_ENABLE)
+        (void)snprintf(arguments, sizeof arguments, "{\"key\":\"%.100s\"}", w->key);
+    else if (w->cancel)
+        (void)snprintf(arguments, sizeof arguments, "{\"cancel\":true%s}", force);
+    else
+        (void)snprintf(arguments, sizeof arguments, "{\"epoch\":\"%llu\"%s}",
+                       (unsigned long long)w->epoch, force);
+    return slashing_live_ask(w->signer, verb, arguments, w->json);
 }
 
 /* --- repair-watermark ------------------------------------------------------------------------------------ */
 
+/* Keys whose rows were lost are in this data directory's mirror. */
+static cc_err restore_rows(struct slash_store *store, const struct slash_watermark *low)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/history.mirror", config.data_dir);
+    if (n < 0 || n >= PATH_MAX)
+        return CC_FAIL(LIMIT, "path too long");
+    return slash_guard_restore_rows(store, path, low);
+}
+
 /* For a database this is also the word that its timeline is the right one: in that order. */
 static int repair(const struct wanted *w)
 {
+    if (w->signer)
+        return ask_live(w, SLASHING_REPAIR);
     const uint64_t epoch = w->epoch;
     struct slash_store *store;
     uint64_t count = 0;
-    int code = open_history(true, &store);
+    int code = w->token ? check_history() : open_history(true, &store);
     if (code != EXIT_CODE_DONE)
         return code;
-    const struct slash_watermark low = {
-        .has_slot = true,
-        .has_epochs = true,
-        .slot = u64_add_sat(slash_keep_slots(epoch, stores.network.preset.slots_per_epoch),
-                            stores.network.preset.slots_per_epoch - 1),
-        .source = epoch,
-        .target = epoch,
-    };
+    if (w->token)
+        return slashing_order_take_over(&command.source, &config, w->token, w->identity);
+    const struct slash_watermark low =
+        slash_repair_watermark(epoch, stores.network.preset.slots_per_epoch);
     cc_err err = slash_raise_all(store, &low, &count);
     if (!err.code && config.anti_slashing.backend == HISTORY_POSTGRES)
         err = slash_postgres_confirm_timeline(store);
+    if (!err.code && config.anti_slashing.backend == HISTORY_DYNAMODB)
+        err = slash_dynamodb_confirm_table(store);
+    if (!err.code)
+        err = restore_rows(store, &low);
     slash_store_close(store);
     if (err.code)
-        return say_error("repair-watermark is not complete, and can be repeated", err);
+        return slashing_say_error("repair-watermark is not complete, and can be repeated", err);
     (void)printf("%llu validators sign nothing up to epoch %llu, slot %llu\n",
                  (unsigned long long)count, (unsigned long long)epoch,
                  (unsigned long long)low.slot);
@@ -331,18 +524,44 @@ static int repair(const struct wanted *w)
 
 /* --- migrate ----------------------------------------------------------------------------------------------- */
 
+static cc_err migrate_history(const char *grant_to)
+{
+    CC_TRY(postgres_url_check(config.anti_slashing.url));
+    return slash_postgres_migrate(config.anti_slashing.url, grant_to);
+}
+
+static cc_err migrate_state(const char *grant_to)
+{
+    CC_TRY(postgres_url_check(config.signer_state.url));
+    return state_postgres_migrate(config.signer_state.url, grant_to);
+}
+
+static cc_err migrate_keys(const char *grant_to)
+{
+    CC_TRY(postgres_url_check(config.key_sources.postgres.url));
+    return key_store_postgres_migrate(config.key_sources.postgres.url, grant_to);
+}
+
+/* All tables that this configuration uses. */
 static int migrate(const struct wanted *w)
 {
     const char *grant_to = w->grant_to;
-    if (config.anti_slashing.backend != HISTORY_POSTGRES) {
+    bool history = config.anti_slashing.backend == HISTORY_POSTGRES;
+    bool state = config.signer_state.backend == STATE_POSTGRES;
+    bool keys = config.key_sources.postgres.url[0] != 0;
+    if (!history && !state && !keys) {
         (void)fprintf(stderr, "containment-chamber slashing: only a database is migrated\n");
         return EXIT_CODE_REFUSED;
     }
-    cc_err err = slash_postgres_url_check(config.anti_slashing.url);
-    if (!err.code)
-        err = slash_postgres_migrate(config.anti_slashing.url, grant_to);
+    cc_err err = history ? migrate_history(grant_to) : CC_OK;
     if (err.code)
-        return say_error(history_path(), err);
+        return slashing_say_error(history_path(), err);
+    err = state ? migrate_state(grant_to) : CC_OK;
+    if (err.code)
+        return slashing_say_error("the state store's tables", err);
+    err = keys ? migrate_keys(grant_to) : CC_OK;
+    if (err.code)
+        return slashing_say_error("the key store's tables", err);
     (void)printf("the tables are there%s%s\n", grant_to ? ", for the role " : "",
                  grant_to ? grant_to : "");
     return EXIT_CODE_DONE;
@@ -350,53 +569,46 @@ static int migrate(const struct wanted *w)
 
 /* --- hand-over, prune, enable -------------------------------------------------------------------------------- */
 
-/* From the epoch on, this history signs nothing: another cluster does (P7). */
+static int say_hand_over(const struct wanted *w, const struct slash_high *stands, cc_err err)
+{
+    if (error_is(err, ERROR_HANDED_OVER)) {
+        (void)fprintf(stderr, "containment-chamber slashing: hand-over: ");
+        slashing_print_begun(stands->epoch);
+        return EXIT_CODE_FAILED;
+    }
+    if (err.code)
+        return slashing_say_error("hand-over", err);
+    if (w->cancel)
+        (void)printf("no high watermark: this history signs on\n");
+    else
+        (void)printf(
+            "this history signs nothing from epoch %llu, slot %llu on;\nthe other imports an export of this one, and then: "
+            "containment-chamber slashing repair-watermark --epoch %llu\n",
+            (unsigned long long)w->epoch, (unsigned long long)stands->slot,
+            (unsigned long long)w->epoch - 1);
+    return EXIT_CODE_DONE;
+}
+
+/* From the epoch on, this history signs nothing: another cluster does (P7). With a token the core sets it. */
 static int hand_over(const struct wanted *w)
 {
+    if (w->signer)
+        return ask_live(w, SLASHING_HAND_OVER);
     struct slash_store *store;
-    int code = open_history(false, &store);
+    struct slash_high stands;
+    int code = w->to ? check_history() : open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
+    if (w->to)
+        return slashing_order_hand_over(&command.source, &config, w->epoch, w->force, w->to);
     const struct slash_high high = {
         .set = !w->cancel,
         .slot = slash_keep_slots(w->epoch, stores.network.preset.slots_per_epoch),
         .epoch = w->epoch,
     };
-    cc_err err = slash_set_high(store, &high);
+    cc_err err = slash_hand_over(store, &high, w->force, &stands);
     slash_store_close(store);
-    if (err.code)
-        return say_error("hand-over", err);
-    if (w->cancel)
-        (void)printf("no high watermark: this history signs on\n");
-    else
-        (void)printf(
-            "this history signs nothing from epoch %llu, slot %llu on;\nthe other begins with: "
-            "containment-chamber slashing repair-watermark --epoch %llu\n",
-            (unsigned long long)w->epoch, (unsigned long long)high.slot,
-            (unsigned long long)w->epoch - 1);
-    return EXIT_CODE_DONE;
-}
-
-static int prune(const struct wanted *w)
-{
-    struct slash_store *store;
-    struct slash_prune_step step = {.more = true};
-    uint64_t removed = 0;
-    cc_err err = CC_OK;
-    int code = open_history(false, &store);
-    if (code != EXIT_CODE_DONE)
-        return code;
-    uint64_t keep = w->keep_epochs ? w->keep_epochs : config.anti_slashing.pruning_keep_epochs;
-    while (step.more && !err.code) {
-        err = slash_prune(store, keep, stores.network.preset.slots_per_epoch, &step);
-        removed += err.code ? 0 : step.removed;
-    }
-    slash_store_close(store);
-    if (err.code)
-        return say_error("prune", err);
-    (void)printf("%llu records removed, all but the newest %llu epochs of each key\n",
-                 (unsigned long long)removed, (unsigned long long)keep);
-    return EXIT_CODE_DONE;
+    return say_hand_over(w, &stands, err);
 }
 
 static int enable(const struct wanted *w)
@@ -405,14 +617,16 @@ static int enable(const struct wanted *w)
     struct eth_pubkey key;
     cc_err err = hex_decode(hex_digits(span_str(w->key)), key.bytes, sizeof key.bytes);
     if (err.code)
-        return say_error("--key", err);
+        return slashing_say_error("--key", err);
+    if (w->signer)
+        return ask_live(w, SLASHING_ENABLE);
     int code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
     err = slash_set_enabled(store, &key, true);
     slash_store_close(store);
     if (err.code)
-        return say_error("enable", err);
+        return slashing_say_error("enable", err);
     (void)printf("enabled; its records and watermarks are what they were\n");
     return EXIT_CODE_DONE;
 }
@@ -447,6 +661,7 @@ static int read_number(struct arguments *arguments,
 
 static int read_import(struct arguments *arguments, struct wanted *w)
 {
+    w->json = command_take_switch(arguments, "--json");
     return read_option(arguments, "--from",
                        "import needs --from FILE, or --from - for standard input", &w->from);
 }
@@ -465,24 +680,37 @@ static int read_status(struct arguments *arguments, struct wanted *w)
 
 static int read_repair(struct arguments *arguments, struct wanted *w)
 {
+    int code = read_option(arguments, "--token", NULL, &w->token);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    if (w->token)
+        return read_option(arguments, "--identity",
+                           "--token needs --identity, identity.pub of the chamber that made it or "
+                           "0x and its public identity",
+                           &w->identity);
     return read_number(arguments, "--epoch",
-                       "repair-watermark needs --epoch N: nothing up to N is signed any more",
+                       "repair-watermark needs --epoch N: nothing up to N is signed any more; or "
+                       "--token FILE of a hand-over",
                        &w->epoch);
 }
 
 static int read_hand_over(struct arguments *arguments, struct wanted *w)
 {
     w->cancel = command_take_switch(arguments, "--cancel");
-    return w->cancel
-               ? EXIT_CODE_DONE
-               : read_number(
-                     arguments, "--epoch",
-                     "hand-over needs --epoch N, from which on nothing is signed, or --cancel",
-                     &w->epoch);
+    w->force = command_take_switch(arguments, "--force");
+    if (w->cancel)
+        return EXIT_CODE_DONE;
+    int code = read_option(arguments, "--to", NULL, &w->to);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    return read_number(arguments, "--epoch",
+                       "hand-over needs --epoch N, from which on nothing is signed, or --cancel",
+                       &w->epoch);
 }
 
 static int read_prune(struct arguments *arguments, struct wanted *w)
 {
+    w->json = command_take_switch(arguments, "--json");
     return read_number(arguments, "--keep-epochs", NULL, &w->keep_epochs);
 }
 
@@ -505,6 +733,7 @@ static const struct action {
     {"status", read_status, print_status},    {"repair-watermark", read_repair, repair},
     {"hand-over", read_hand_over, hand_over}, {"prune", read_prune, prune},
     {"enable", read_enable, enable},          {"migrate", read_migrate, migrate},
+    {"verify", read_status, verify},
 };
 
 static const struct action *take_action(struct arguments *arguments)
@@ -515,6 +744,15 @@ static const struct action *take_action(struct arguments *arguments)
     return NULL;
 }
 
+static int run_action(const struct action *action, const struct wanted *w)
+{
+    int code = w->signer ? EXIT_CODE_DONE : command_load_config(&command, &config);
+    if (code == EXIT_CODE_DONE)
+        code = action->run(w);
+    aws_session_close(stores.aws);
+    return code;
+}
+
 int command_slashing(struct arguments *arguments)
 {
     struct wanted w = {0};
@@ -522,13 +760,40 @@ int command_slashing(struct arguments *arguments)
     if (!action)
         return command_usage(
             arguments,
-            "import, export, status, repair-watermark, hand-over, prune, enable or migrate?", NULL);
+            "import, export, status, verify, repair-watermark, hand-over, prune, enable or migrate?",
+            NULL);
+    struct signer signer = {0};
     int code = action->read(arguments, &w);
+    if (code == EXIT_CODE_DONE && action->run != migrate)
+        code = command_take_signer(arguments, &signer);
     if (code == EXIT_CODE_DONE)
         code = command_take_config(arguments, &command);
     if (code == EXIT_CODE_DONE)
         code = command_refuse_rest(arguments);
+    /* A running signer has its own. */
+    w.signer = signer.url ? &signer : NULL;
+    if (code == EXIT_CODE_DONE && w.signer && (w.token || (w.to && action->run == hand_over)))
+        code = command_usage(
+            arguments, "a hand-over's token is made and taken with -c, while no signer runs", NULL);
     if (code == EXIT_CODE_DONE)
-        code = command_load_config(&command, &config);
-    return code == EXIT_CODE_DONE ? action->run(&w) : code;
+        code = run_action(action, &w);
+    signer_release(&signer);
+    return code;
+}
+
+int command_slashing_on(struct arguments *arguments,
+                        const char *action,
+                        const struct supervisor_source *source)
+{
+    struct wanted w = {0};
+    const struct action *found = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++)
+        if (strcmp(actions[i].name, action) == 0)
+            found = &actions[i];
+    cc_assert(found);
+    command.source = *source;
+    int code = found->read(arguments, &w);
+    if (code == EXIT_CODE_DONE)
+        code = command_refuse_rest(arguments);
+    return code == EXIT_CODE_DONE ? run_action(found, &w) : code;
 }

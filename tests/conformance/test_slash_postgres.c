@@ -63,6 +63,36 @@ static void test_an_empty_history_opens(void **state)
     slash_fixture_teardown(&f);
 }
 
+/* What the status page shows may not cost a walk over all that was ever signed. */
+static void test_an_estimate_of_many_is_what_the_server_last_found(void **state)
+{
+    (void)state;
+    struct slash_fixture f;
+    struct slash_status status;
+    setup(&f);
+    PGconn *client = postgres_server_connect(f.path);
+    postgres_server_sql(
+        client,
+        "INSERT INTO validators (public_key)"
+        " SELECT decode(lpad(to_hex(n), 96, '0'), 'hex') FROM generate_series(1, 10000) n",
+        NULL, 0);
+    assert_int_equal(slash_estimate(f.store, &status).code, 0);
+    assert_int_equal(status.counted, SLASH_COUNTED_ALL);
+    assert_int_equal(status.validators, 10000);
+    postgres_server_sql(
+        client,
+        "INSERT INTO validators (public_key)"
+        " SELECT decode(lpad(to_hex(n), 96, '0'), 'hex') FROM generate_series(10001, 12000) n",
+        NULL, 0);
+    postgres_server_sql(client, "ANALYZE validators", NULL, 0);
+    assert_int_equal(slash_estimate(f.store, &status).code, 0);
+    assert_int_equal(status.counted, SLASH_COUNTED_ABOUT);
+    assert_true(status.validators > 10000 && status.validators <= 12100);
+    assert_int_equal(status.blocks + status.attestations, 0);
+    PQfinish(client);
+    slash_fixture_teardown(&f);
+}
+
 /* --- two signers on one database ------------------------------------------------------------------------------------- */
 
 /* What two clients want at the same moment; the second conflicts with the first in one of three ways. */
@@ -114,7 +144,7 @@ static void test_T05_P04_of_two_signers_one_wins(void **state)
     setup(&f);
     kit_register(f.store, 1, 1);
     sides[0].store = f.store;
-    assert_int_equal(slash_postgres_open(f.path, &sides[1].store).code, 0);
+    assert_int_equal(slash_postgres_open(f.path, NULL, &sides[1].store).code, 0);
     assert_int_equal(pthread_barrier_init(&start, NULL, 2), 0);
     for (int i = 0; i < 2; i++) {
         sides[i].start = &start;
@@ -230,6 +260,24 @@ static void test_one_claim_that_the_schema_refuses_fails_no_neighbour(void **sta
     assert_int_equal(slash_check_and_record(f.store, claims, 2, v).code, 0);
     assert_int_equal(v[0].rule, SLASH_CONTENDED);
     assert_int_equal(v[1].rule, SLASH_SAFE);
+    PQfinish(other);
+    slash_fixture_teardown(&f);
+}
+
+/* A trigger of somebody's that drops the row without a word: no record, so no signature. */
+static void test_a_record_that_the_database_swallows_is_not_signed(void **state)
+{
+    (void)state;
+    struct slash_fixture f;
+    setup(&f);
+    kit_register(f.store, 1, 2);
+    PGconn *other = postgres_server_connect(f.path);
+    sql(other,
+        "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+        "CREATE TRIGGER gone BEFORE INSERT ON signed_blocks FOR EACH ROW EXECUTE FUNCTION gone();"
+        "CREATE TRIGGER gone BEFORE INSERT ON signed_attestations FOR EACH ROW EXECUTE FUNCTION gone()");
+    assert_int_equal(kit_sign(f.store, kit_block(1, 13, 1)), SLASH_CONTENDED);
+    assert_int_equal(kit_sign(f.store, kit_attestation(2, 1, 2, 1)), SLASH_CONTENDED);
     PQfinish(other);
     slash_fixture_teardown(&f);
 }
@@ -357,11 +405,11 @@ static void test_a_web3signer_database_works_in_place(void **state)
     sql(client, text);
     assert_true(sign_by_hand(client, &first));
 
-    assert_int_equal(slash_postgres_open(url, &store).code, ERROR_HISTORY_MISSING);
+    assert_int_equal(slash_postgres_open(url, NULL, &store).code, ERROR_HISTORY_MISSING);
     assert_int_equal(slash_postgres_create(url, &identity, &adopted).code, 0);
     assert_int_equal(adopted, 1);
     assert_int_equal(slash_postgres_create(url, &identity, &adopted).code, ERROR_EXISTS);
-    assert_int_equal(slash_postgres_open(url, &store).code, 0);
+    assert_int_equal(slash_postgres_open(url, NULL, &store).code, 0);
     assert_int_equal(kit_sign(store, first), SLASH_REPEAT);
     assert_int_equal(kit_sign(store, kit_attestation(1, 4, 5, 2)), SLASH_DOUBLE_VOTE);
     assert_int_equal(kit_sign(store, kit_attestation(1, 5, 9, 3)), SLASH_SAFE);
@@ -375,7 +423,7 @@ static void test_a_web3signer_database_works_in_place(void **state)
     /* Its pruning and its watermark repair are nothing to us. */
     sql(client, "UPDATE low_watermarks SET source_epoch = 5, target_epoch = 9;"
                 "DELETE FROM signed_attestations WHERE target_epoch < 9");
-    assert_int_equal(slash_postgres_open(url, &store).code, 0);
+    assert_int_equal(slash_postgres_open(url, NULL, &store).code, 0);
     assert_int_equal(kit_sign(store, first), SLASH_SOURCE_BELOW);
     assert_int_equal(kit_sign(store, next), SLASH_REPEAT);
     sql(client, "UPDATE low_watermarks SET source_epoch = 50, target_epoch = 50");
@@ -433,9 +481,16 @@ static void test_T06_P20_another_timeline_or_cluster_is_refused(void **state)
     /* As if it had been promoted since: what was confirmed is older than what is. */
     sql(client, "UPDATE containment_history SET timeline = '00000000'");
     struct slash_store *late;
-    assert_int_equal(slash_postgres_open(f.path, &late).code, ERROR_TIMELINE);
+    assert_int_equal(slash_postgres_open(f.path, NULL, &late).code, 0);
+    refused_with(late, kit_block(1, 1, 1), "TIMELINE");
+    slash_store_close(late);
     sql(client, "UPDATE containment_history SET timeline = '00000001', system_identifier = '1'");
-    assert_int_equal(slash_postgres_open(f.path, &late).code, ERROR_TIMELINE);
+    assert_int_equal(slash_postgres_open(f.path, NULL, &late).code, 0);
+    refused_with(late, kit_block(1, 1, 1), "TIMELINE");
+    struct slash_timeline timeline;
+    assert_int_equal(slash_timeline_begin(late, &timeline).code, 0);
+    assert_false(timeline.same_cluster);
+    slash_store_close(late);
     /* The history replaced under an open connection: that batch is not released, and none after it. */
     sql(client, "UPDATE containment_history SET history_id = decode(repeat('55', 32), 'hex'),"
                 " system_identifier = (SELECT system_identifier::text FROM pg_control_system())");
@@ -449,6 +504,213 @@ static void test_T06_P20_another_timeline_or_cluster_is_refused(void **state)
     refused_with(f.store, kit_block(1, 2, 1), "TIMELINE");
     PQfinish(client);
     slash_fixture_teardown(&f);
+}
+
+/* --- time lines: replicas of one signer, each with a row of its own ----------------------------------------------------------- */
+
+static const uint8_t name_a[SLASH_REPLICA_SIZE] = "replica A";
+static const uint8_t name_b[SLASH_REPLICA_SIZE] = "replica B";
+
+struct replicas {
+    struct slash_fixture f;
+    PGconn *client;
+    struct slash_store *a, *b;
+};
+
+/* Two replicas that have both committed something. */
+static void replicas_setup(struct replicas *r)
+{
+    setup(&r->f);
+    kit_register(r->f.store, 1, 2);
+    r->client = postgres_server_connect(r->f.path);
+    assert_int_equal(slash_postgres_open(r->f.path, name_a, &r->a).code, 0);
+    assert_int_equal(slash_postgres_open(r->f.path, name_b, &r->b).code, 0);
+    assert_int_equal(kit_sign(r->a, kit_block(1, 1, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(r->b, kit_block(2, 1, 1)), SLASH_SAFE);
+    /* The fixture's own store is a command that ran long ago. */
+    sql(r->client, "UPDATE containment_heads SET at = now() - interval '1 day' WHERE NOT replica");
+}
+
+static void replicas_teardown(struct replicas *r)
+{
+    PQfinish(r->client);
+    if (r->a)
+        slash_store_close(r->a);
+    if (r->b)
+        slash_store_close(r->b);
+    slash_fixture_teardown(&r->f);
+}
+
+/* As if the server had been promoted now: all that was confirmed is of an older timeline, and connections are gone. */
+static void fail_over(struct replicas *r)
+{
+    sql(r->client, "UPDATE containment_history SET timeline = '00000000';"
+                   "UPDATE containment_heads SET timeline = '00000000'");
+    postgres_db_close(&postgres_history_of(r->a)->db);
+    postgres_db_close(&postgres_history_of(r->b)->db);
+}
+
+static struct slash_timeline begin(struct slash_store *store)
+{
+    struct slash_timeline timeline;
+    assert_int_equal(slash_timeline_begin(store, &timeline).code, 0);
+    assert_true(store->position == timeline.position);
+    return timeline;
+}
+
+static uint64_t confirm(struct slash_store *store, bool for_all)
+{
+    uint64_t waiting = 99;
+    assert_int_equal(slash_timeline_confirm(store, for_all, &waiting).code, 0);
+    return waiting;
+}
+
+static void test_T06_P20_no_replica_signs_until_each_has_compared(void **state)
+{
+    (void)state;
+    struct replicas r;
+    replicas_setup(&r);
+    uint64_t position = r.a->position;
+    fail_over(&r);
+    refused_with(r.a, kit_block(1, 2, 1), "TIMELINE");
+    struct slash_timeline timeline = begin(r.a);
+    assert_true(timeline.same_cluster && timeline.new_timeline);
+    assert_true(timeline.position == position && timeline.waiting == 1);
+    assert_int_equal(confirm(r.a, false), 1);
+    refused_with(r.a, kit_block(1, 2, 1), "TIMELINE");
+    const struct slash_claim one = kit_block(1, 0, 0);
+    assert_int_equal(slash_set_enabled(r.a, &one.pubkey, false).code, ERROR_TIMELINE);
+
+    /* B has lost its record of slot 5, and says so; nobody signs over it. */
+    timeline = begin(r.b);
+    assert_int_equal(timeline.waiting, 0);
+    struct slash_import_report report = {0};
+    const struct slash_validator lost = {
+        .pubkey = kit_block(2, 0, 0).pubkey, .enabled = true, .low = {.has_slot = true, .slot = 5}};
+    assert_int_equal(slash_merge(r.b, &lost, &report).code, 0);
+    refused_with(r.a, kit_block(2, 5, 2), "TIMELINE");
+    assert_int_equal(confirm(r.b, false), 0);
+    assert_int_equal(confirm(r.a, false), 0);
+    assert_int_equal(kit_sign(r.a, kit_block(2, 5, 2)), SLASH_BLOCK_BELOW);
+    assert_int_equal(kit_sign(r.a, kit_block(1, 2, 1)), SLASH_SAFE);
+    assert_int_equal(kit_sign(r.b, kit_block(2, 6, 1)), SLASH_SAFE);
+    replicas_teardown(&r);
+}
+
+static void test_T06_P20_a_replica_that_does_not_come_compares_when_it_does(void **state)
+{
+    (void)state;
+    struct replicas r;
+    replicas_setup(&r);
+    fail_over(&r);
+    (void)begin(r.a);
+    assert_int_equal(confirm(r.a, false), 1);
+    assert_int_equal(confirm(r.a, true), 0);
+    assert_int_equal(kit_sign(r.a, kit_block(1, 2, 1)), SLASH_SAFE);
+    slash_store_close(r.b);
+    assert_int_equal(slash_postgres_open(r.f.path, name_b, &r.b).code, 0);
+    refused_with(r.b, kit_block(2, 2, 1), "TIMELINE");
+    struct slash_timeline timeline = begin(r.b);
+    assert_true(timeline.new_timeline);
+    assert_int_equal(confirm(r.b, false), 0);
+    assert_int_equal(kit_sign(r.b, kit_block(2, 2, 1)), SLASH_SAFE);
+    replicas_teardown(&r);
+}
+
+/* It has ended, and will never compare. */
+static void test_T06_P20_a_command_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct replicas r;
+    struct slash_store *command = NULL;
+    replicas_setup(&r);
+    assert_int_equal(slash_postgres_open(r.f.path, NULL, &command).code, 0);
+    const struct slash_claim third = kit_block(3, 0, 0);
+    assert_int_equal(slash_register_keys(command, &third.pubkey, 1, NULL).code, 0);
+    slash_store_close(command);
+    fail_over(&r);
+    assert_int_equal(begin(r.b).waiting, 1);
+    assert_int_equal(confirm(r.b, false), 1);
+    assert_int_equal(begin(r.a).waiting, 0);
+    assert_int_equal(confirm(r.a, false), 0);
+    assert_int_equal(confirm(r.b, false), 0);
+    assert_int_equal(kit_sign(r.a, kit_block(1, 2, 1)), SLASH_SAFE);
+    replicas_teardown(&r);
+}
+
+/* A database that was away for a day has no replica that wrote lately, but the one that wrote last counts. */
+static void test_T06_P20_only_who_wrote_lately_is_waited_for(void **state)
+{
+    (void)state;
+    struct replicas r;
+    replicas_setup(&r);
+    sql(r.client, "UPDATE containment_heads SET at = at - interval '1 day'");
+    fail_over(&r);
+    assert_int_equal(begin(r.a).waiting, 1);
+    assert_int_equal(confirm(r.a, false), 1); /* it wrote now, and B counts all the same */
+    assert_int_equal(begin(r.a).waiting, 1);
+    sql(r.client,
+        "UPDATE containment_heads SET at = at - interval '16 minutes' WHERE writer = convert_to('replica B', 'UTF8') || '\\x00000000000000'");
+    assert_int_equal(confirm(r.a, false), 0);
+    replicas_teardown(&r);
+}
+
+static void test_T06_P21_an_older_copy_is_no_new_timeline(void **state)
+{
+    (void)state;
+    struct replicas r;
+    replicas_setup(&r);
+    uint64_t position = r.a->position;
+    assert_int_equal(kit_sign(r.a, kit_block(1, 2, 1)), SLASH_SAFE);
+    sql(r.client, "UPDATE containment_heads SET batches = batches - 1");
+    postgres_db_close(&postgres_history_of(r.a)->db);
+    refused_with(r.a, kit_block(1, 3, 1), "TIMELINE");
+    struct slash_timeline timeline = begin(r.a);
+    assert_true(timeline.same_cluster && !timeline.new_timeline);
+    assert_true(timeline.position == position);
+    replicas_teardown(&r);
+}
+
+/* What was compared is another database by the time of the confirmation. */
+static void test_T06_a_second_change_while_comparing_begins_anew(void **state)
+{
+    (void)state;
+    struct replicas r;
+    replicas_setup(&r);
+    fail_over(&r);
+    (void)begin(r.a);
+    (void)snprintf(postgres_history_of(r.a)->compared, POSTGRES_PLACE_MAX, "%s", "1 00000001");
+    postgres_db_close(&postgres_history_of(r.a)->db);
+    uint64_t waiting;
+    assert_int_equal(slash_timeline_confirm(r.a, true, &waiting).code, ERROR_TIMELINE);
+    refused_with(r.a, kit_block(1, 2, 1), "TIMELINE");
+    (void)begin(r.a);
+    assert_int_equal(confirm(r.a, true), 0);
+    replicas_teardown(&r);
+}
+
+/* A copied data directory has the same name: the row's count jumps, and both stop. */
+static void test_T08_P04_a_clone_is_noticed_by_the_count(void **state)
+{
+    (void)state;
+    struct replicas r;
+    struct slash_store *twin;
+    struct slash_verdict verdict;
+    replicas_setup(&r);
+    assert_int_equal(slash_postgres_open(r.f.path, name_a, &twin).code, 0);
+    cc_err err = CC_OK, twins = CC_OK;
+    uint64_t slot = 10;
+    for (; slot < 10 + 2 * POSTGRES_UNDER_WAY_MAX && !(err.code && twins.code); slot++) {
+        const struct slash_claim claims[] = {kit_block(1, slot, 1), kit_block(2, slot, 1)};
+        err = slash_check_and_record(r.a, &claims[0], 1, &verdict);
+        twins = slash_check_and_record(twin, &claims[1], 1, &verdict);
+    }
+    assert_string_equal(error_name(err), "IDENTITY");
+    assert_string_equal(error_name(twins), "IDENTITY");
+    refused_with(r.a, kit_block(1, slot, 1), "IDENTITY");
+    refused_with(twin, kit_block(2, slot, 1), "IDENTITY");
+    slash_store_close(twin);
+    replicas_teardown(&r);
 }
 
 /* Files put back under a running server, or a pooler that leads elsewhere: the timeline is the same, the count is not. */
@@ -501,13 +763,13 @@ static void test_P01_T06_a_database_that_would_forget_is_refused(void **state)
     assert_int_equal(kit_sign(f.store, kit_block(1, 1, 1)), SLASH_SAFE);
     setting(client, "SET fsync = off");
     refused_with(f.store, kit_block(1, 1, 1), "STORE");
-    assert_int_equal(slash_postgres_open(f.path, &late).code, ERROR_STORE);
+    assert_int_equal(slash_postgres_open(f.path, NULL, &late).code, ERROR_STORE);
     setting(client, "RESET fsync");
     assert_int_equal(sign_patiently(f.store, kit_block(1, 1, 1)), SLASH_REPEAT);
     /* The default of server or role does not reach a connection of ours; a change of it is nothing. */
     setting(client, "SET synchronous_commit = off");
     assert_int_equal(kit_sign(f.store, kit_block(1, 2, 1)), SLASH_SAFE);
-    assert_int_equal(slash_postgres_open(f.path, &late).code, 0);
+    assert_int_equal(slash_postgres_open(f.path, NULL, &late).code, 0);
     assert_int_equal(kit_sign(late, kit_block(1, 3, 1)), SLASH_SAFE);
     slash_store_close(late);
     setting(client, "RESET synchronous_commit");
@@ -648,7 +910,7 @@ static void test_P03_opening_makes_no_history(void **state)
     char url[KIT_PATH_MAX], count[16];
     struct slash_store *store;
     postgres_server_schema(url, sizeof url);
-    assert_int_equal(slash_postgres_open(url, &store).code, ERROR_HISTORY_MISSING);
+    assert_int_equal(slash_postgres_open(url, NULL, &store).code, ERROR_HISTORY_MISSING);
     PGconn *client = postgres_server_connect(url);
     postgres_server_sql(client,
                         "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()", count,
@@ -656,12 +918,12 @@ static void test_P03_opening_makes_no_history(void **state)
     assert_string_equal(count, "0");
     /* Tables alone are no history either. */
     assert_int_equal(slash_postgres_migrate(url, NULL).code, 0);
-    assert_int_equal(slash_postgres_open(url, &store).code, ERROR_HISTORY_MISSING);
+    assert_int_equal(slash_postgres_open(url, NULL, &store).code, ERROR_HISTORY_MISSING);
     PQfinish(client);
     postgres_server_drop(url);
-    assert_int_equal(slash_postgres_open("host=/nowhere", &store).code, ERROR_STORE);
-    assert_int_equal(slash_postgres_open("host=/nowhere port=", &store).code, ERROR_STORE);
-    assert_int_equal(slash_postgres_open("no such thing", &store).code, ERROR_CONFIG);
+    assert_int_equal(slash_postgres_open("host=/nowhere", NULL, &store).code, ERROR_STORE);
+    assert_int_equal(slash_postgres_open("host=/nowhere port=", NULL, &store).code, ERROR_STORE);
+    assert_int_equal(slash_postgres_open("no such thing", NULL, &store).code, ERROR_CONFIG);
 }
 
 /* A role that may not make tables, with what `slashing migrate` grants. */
@@ -684,7 +946,7 @@ static void test_a_role_without_ddl_is_enough_to_sign(void **state)
     assert_int_not_equal(slash_postgres_create(limited, &identity, &adopted).code, 0);
     assert_int_equal(slash_postgres_migrate(url, "a limited role").code, 0);
     assert_int_equal(slash_postgres_create(limited, &identity, &adopted).code, 0);
-    assert_int_equal(slash_postgres_open(limited, &store).code, 0);
+    assert_int_equal(slash_postgres_open(limited, NULL, &store).code, 0);
     kit_register(store, 1, 1);
     assert_int_equal(kit_sign(store, kit_attestation(1, 1, 2, 1)), SLASH_SAFE);
     assert_int_equal(kit_sign(store, kit_block(1, 1, 1)), SLASH_SAFE);
@@ -732,14 +994,23 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_history_opens),
+        cmocka_unit_test(test_an_estimate_of_many_is_what_the_server_last_found),
         cmocka_unit_test(test_T05_P04_of_two_signers_one_wins),
         cmocka_unit_test(test_T05_a_wait_for_the_lock_sees_what_it_waited_for),
         cmocka_unit_test(test_a_key_that_another_client_holds_delays_nobody_else),
         cmocka_unit_test(test_one_claim_that_the_schema_refuses_fails_no_neighbour),
+        cmocka_unit_test(test_a_record_that_the_database_swallows_is_not_signed),
         cmocka_unit_test(test_T05_against_web3signers_transaction_one_wins),
         cmocka_unit_test(test_a_web3signer_database_works_in_place),
         cmocka_unit_test(test_records_that_surround_one_another_are_not_adopted),
         cmocka_unit_test(test_T06_P20_another_timeline_or_cluster_is_refused),
+        cmocka_unit_test(test_T06_P20_no_replica_signs_until_each_has_compared),
+        cmocka_unit_test(test_T06_P20_a_replica_that_does_not_come_compares_when_it_does),
+        cmocka_unit_test(test_T06_P20_a_command_is_not_waited_for),
+        cmocka_unit_test(test_T06_P20_only_who_wrote_lately_is_waited_for),
+        cmocka_unit_test(test_T06_P21_an_older_copy_is_no_new_timeline),
+        cmocka_unit_test(test_T06_a_second_change_while_comparing_begins_anew),
+        cmocka_unit_test(test_T08_P04_a_clone_is_noticed_by_the_count),
         cmocka_unit_test(test_P21_a_database_that_went_back_is_refused),
         cmocka_unit_test(test_P01_T06_a_database_that_would_forget_is_refused),
         cmocka_unit_test(test_T07_a_commit_with_a_warning_releases_nothing),

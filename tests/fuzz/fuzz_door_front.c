@@ -1,5 +1,5 @@
-/* Packets of door A as a captured core may send them. Five questions wait, one of them a batch; the input answers, some of its
- * ids made to fit. Whatever comes, each question ends once, and a list of keys is whole keys. A packet that breaks the
+/* Packets of door A as a captured core may send them. Eight questions wait, one of them a batch, one about the history, one of management, one for a document; the input
+ * answers, some of its ids made to fit. Whatever comes, each question ends once, and a list of keys is whole keys. A packet that breaks the
  * protocol closes the door, and the next input begins with a new one.
  */
 #include <poll.h>
@@ -14,8 +14,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
     LIFE = 1,
-    QUESTIONS = 5,
+    QUESTIONS = 8,
+    NAMED = 7, /* of them by small numbers of the input, the last one by large ones */
     BATCH = 4, /* the number of the batch */
+    HISTORY = 5,
+    MANAGEMENT = 6,
+    DOCUMENT = 7,
     BATCH_ITEMS = 3,
     ALL = QUESTIONS + 1 /* the last one is asked after all packets */
 };
@@ -23,7 +27,7 @@ enum {
 static struct exchange exchange;
 static int core = -1;
 static _Atomic uint32_t ended[ALL];
-static uint32_t numbers[ALL] = {0, 1, 2, 3, 4, 5};
+static uint32_t numbers[ALL] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
 static struct ticket *tickets[ALL];
 static struct batch batch;
 
@@ -36,7 +40,7 @@ static void open_exchange(void)
 {
     int pair[2];
     cc_assert(!door_pair(pair).code);
-    cc_assert(!exchange_init(&exchange, 8, on_done).code);
+    cc_assert(!exchange_init(&exchange, ALL, on_done).code);
     exchange_start(&exchange, pair[1], LIFE);
     core = pair[0];
 }
@@ -66,17 +70,30 @@ static void make_batch(void)
 /* The id under which the question came out of the door; 0 when the door is closed by now. */
 static uint64_t ask(uint32_t number)
 {
-    static const uint32_t questions[ALL] = {0, ASK_PUBLIC_KEYS, ASK_HEALTH, ASK_RELOAD_STATUS,
-                                            0, ASK_HEALTH};
+    static const uint32_t questions[ALL] = {
+        0, ASK_PUBLIC_KEYS, ASK_HEALTH, ASK_RELOAD_STATUS, 0, 0, 0, 0, ASK_HEALTH};
+    static struct a_manage management = {.verb = MANAGE_POLICY_LIST};
+    static struct a_slashing work = {.head = {.verb = SLASHING_EXPORT}};
     static struct door_message message;
     struct ticket *t = ticket_take(&exchange);
     uint64_t id;
     cc_assert(t);
     t->owner = &numbers[number];
-    t->ask = number == BATCH ? TICKET_BATCH : number ? TICKET_QUERY : TICKET_SIGN;
-    if (number == BATCH) {
+    t->ask = number == BATCH        ? TICKET_BATCH
+             : number == HISTORY    ? TICKET_SLASHING
+             : number == MANAGEMENT ? TICKET_MANAGE
+             : number == DOCUMENT   ? TICKET_ATTEST
+             : number               ? TICKET_QUERY
+                                    : TICKET_SIGN;
+    if (number == MANAGEMENT) {
+        t->question.manage = &management;
+    } else if (number == HISTORY) {
+        t->question.slashing = &work;
+    } else if (number == BATCH) {
         make_batch();
         t->question.batch = &batch;
+    } else if (number == DOCUMENT) {
+        t->question.attest = (struct a_attest){.nonce_len = 0};
     } else {
         t->question.query.question = questions[number];
     }
@@ -97,6 +114,14 @@ static void read_door(void)
         ;
 }
 
+static size_t type_count(void)
+{
+    size_t n = 0;
+    while (door_a_to_front[n].type)
+        n++;
+    return n;
+}
+
 /* One packet out of the input: type, count, which question its first id names, then the items. */
 static size_t send_packet(const uint8_t *data, size_t size, const uint64_t ids[static QUESTIONS])
 {
@@ -104,7 +129,7 @@ static size_t send_packet(const uint8_t *data, size_t size, const uint64_t ids[s
     struct door_head head = {.version = DOOR_VERSION, .life = LIFE};
     if (size < 4)
         return size;
-    const struct door_type *type = &door_a_to_front[data[0] % 5];
+    const struct door_type *type = &door_a_to_front[data[0] % type_count()];
     size_t used = size - 4 < type->item_size ? size - 4 : type->item_size;
     head.type = type->type;
     head.item_size = type->item_size;
@@ -112,13 +137,25 @@ static size_t send_packet(const uint8_t *data, size_t size, const uint64_t ids[s
     memset(packet, data[3], sizeof head + type->item_size);
     memcpy(packet, &head, sizeof head);
     memcpy(packet + sizeof head, data + 4, used);
-    if (data[2] < 8 * QUESTIONS) {
-        uint64_t id = ids[data[2] % QUESTIONS] + ((uint64_t)(data[2] / QUESTIONS % 4) << 20);
+    if (data[2] < 8 * NAMED || data[2] >= 0xf0) {
+        uint64_t id = data[2] >= 0xf0
+                          ? ids[DOCUMENT]
+                          : ids[data[2] % NAMED] + ((uint64_t)(data[2] / NAMED % 4) << 20);
         memcpy(packet + sizeof head, &id, sizeof id);
     }
     (void)send(core, packet, sizeof head + type->item_size, MSG_NOSIGNAL);
     read_door();
     return 4 + used;
+}
+
+/* What goes into a text is one, and no answer is larger than all parts may be. */
+static void check_managed(const struct ticket *t)
+{
+    const char *detail = t->answer.managed.detail;
+    cc_assert(t->keys.len <= A_MANAGED_TOTAL && memchr(detail, 0, A_MANAGED_DETAIL_MAX));
+    for (; *detail; detail++)
+        cc_assert(*detail >= 0x20 && *detail <= 0x7e);
+    cc_assert(t->err.code || (t->answer.managed.status >= 200 && t->answer.managed.status <= 299));
 }
 
 static void check_end(uint32_t number)
@@ -131,7 +168,15 @@ static void check_end(uint32_t number)
     if (number == BATCH && !t->err.code)
         for (uint32_t i = 0; i < BATCH_ITEMS; i++)
             cc_assert(batch.answers[i].error < BATCH_UNANSWERED);
-    cc_assert(t->keys.len % sizeof(struct eth_pubkey) == 0);
+    if (number == DOCUMENT)
+        cc_assert(t->keys.len <= A_DOCUMENT_MAX && (t->err.code || t->keys.len));
+    size_t unit = number == DOCUMENT  ? 1
+                  : number == HISTORY ? sizeof(struct a_record)
+                                      : sizeof(struct eth_pubkey);
+    if (number != MANAGEMENT)
+        cc_assert(t->keys.len % unit == 0);
+    else
+        check_managed(t);
     ticket_release(&exchange, t);
 }
 

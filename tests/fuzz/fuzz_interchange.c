@@ -40,7 +40,7 @@ import(struct slash_store *store, const uint8_t *data, size_t len, uint64_t *ret
     struct text text = {data, len, 0};
     const struct interchange_source source = {read_text, rewind_text, &text};
     struct interchange_result result = {.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
-    cc_err err = interchange_import(store, &source, NULL, 0, &result);
+    cc_err err = interchange_import(store, &source, NULL, &result);
     *ret_faults = result.faults;
     buf_release(&result.messages);
     return err;

@@ -10,6 +10,8 @@ static void as_records(struct span bytes)
 {
     struct b_chamber chamber;
     struct history_record history;
+    struct ceiling ceiling;
+    struct slash_watermark floor;
     uint8_t again[CHAMBER_RECORD_SIZE + HISTORY_RECORD_SIZE];
     if (!chamber_record_decode(bytes, &chamber).code) {
         chamber_record_encode(&chamber, again);
@@ -18,6 +20,14 @@ static void as_records(struct span bytes)
     if (!history_record_decode(bytes, &history).code) {
         history_record_encode(&history, again);
         cc_assert(span_equal(bytes, span_of(again, HISTORY_RECORD_SIZE)));
+    }
+    if (!ceiling_record_decode(bytes, &ceiling).code) {
+        ceiling_record_encode(&ceiling, again);
+        cc_assert(span_equal(bytes, span_of(again, CEILING_RECORD_SIZE)));
+    }
+    if (!floor_record_decode(bytes, &floor).code) {
+        floor_record_encode(&floor, again);
+        cc_assert(span_equal(bytes, span_of(again, FLOOR_RECORD_SIZE)));
     }
 }
 

@@ -7,14 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/metric.h"
 #include "base/num.h"
 
 #include "core/core.h"
 #include "eth/network.h"
+#include "eth/signing_root.h"
 #include "support/test.h"
 #include "vault/chamber_key.h"
 
@@ -41,12 +45,16 @@ static cc_err no_lock(enum room room)
 
 void core_room_make(struct core_room *room)
 {
-    *room = (struct core_room){.directory = "/tmp/cc-test-core-XXXXXX", .control = -1, .front = -1};
+    *room = (struct core_room){
+        .directory = "/tmp/cc-test-core-XXXXXX", .control = -1, .front = -1, .nsm = -1};
     assert_non_null(mkdtemp(room->directory));
     (void)snprintf(room->secret.directory, sizeof room->secret.directory, "%s", room->directory);
     (void)snprintf(room->secret.key_path, sizeof room->secret.key_path, "%s/chamber.key",
                    room->directory);
     assert_int_equal(chamber_key_create(room->secret.key_path).code, 0);
+    char audit[sizeof room->directory + sizeof "/audit"];
+    (void)snprintf(audit, sizeof audit, "%s/audit", room->directory);
+    assert_int_equal(mkdir(audit, 0700), 0);
     room->vault.control = -1;
     room->config = calloc(1, sizeof *room->config);
     assert_non_null(room->config);
@@ -54,6 +62,7 @@ void core_room_make(struct core_room *room)
     (void)snprintf(room->config->data_dir, sizeof room->config->data_dir, "%s", room->directory);
     (void)snprintf(room->config->network.network, sizeof room->config->network.network, "sepolia");
     room->config->signing.concurrency = 2;
+    room->config->anti_slashing.quarantine_epochs = 0; /* tests sign for epochs long past */
 }
 
 /* The child has only what a room has; in particular not the other ends of its own lines. */
@@ -65,6 +74,8 @@ static void run_child(struct core_room *room, int control)
     (void)close(room->vault.control);
     if (room->vault.loader >= 0)
         (void)close(room->vault.loader);
+    if (room->nsm >= 0)
+        (void)close(room->nsm);
     if (room->prepare)
         room->prepare();
     if (room->point)
@@ -76,7 +87,8 @@ static void run_child(struct core_room *room, int control)
     exit(code);
 }
 
-static void start(struct core_room *room, enum room_mode mode)
+/* `order` -1: none. */
+static void start_with(struct core_room *room, enum room_mode mode, int order)
 {
     int line[2];
     int door_a[2] = {-1, -1};
@@ -95,6 +107,13 @@ static void start(struct core_room *room, enum room_mode mode)
         .code;
     (void)close(room->vault.core);
     room->vault.core = -1;
+    if (room->vault.documents >= 0) {
+        (void)control_send(room->control, CONTROL_DOOR_DOCUMENTS, room->vault.core_life, 0,
+                           room->vault.documents)
+            .code;
+        (void)close(room->vault.documents);
+        room->vault.documents = -1;
+    }
     if (mode == ROOM_MODE_SERVE) {
         assert_int_equal(door_pair(door_a).code, 0);
         room->front = door_a[0];
@@ -102,7 +121,14 @@ static void start(struct core_room *room, enum room_mode mode)
             .code;
         (void)close(door_a[1]);
     }
+    if (order >= 0)
+        (void)control_send(room->control, CONTROL_ORDER, 0, 0, order).code;
     (void)control_send(room->control, CONTROL_START, 0, mode, -1).code;
+}
+
+static void start(struct core_room *room, enum room_mode mode)
+{
+    start_with(room, mode, -1);
 }
 
 static void close_ends(struct core_room *room)
@@ -130,10 +156,31 @@ static int exit_of(int status)
     return WEXITSTATUS(status);
 }
 
+static void start_vault(struct core_room *room, enum room_mode mode)
+{
+    uint8_t digest[32];
+    if (room->nsm < 0) {
+        vault_room_start(&room->vault, &room->secret, mode, false);
+        return;
+    }
+    assert_int_equal(config_digest(room->config, digest).code, 0);
+    vault_room_start_enclave(&room->vault, &room->secret, mode, room->nsm, digest);
+}
+
 int core_room_init(struct core_room *room)
 {
-    vault_room_start(&room->vault, &room->secret, ROOM_MODE_INIT, false);
+    start_vault(room, ROOM_MODE_INIT);
     start(room, ROOM_MODE_INIT);
+    int code = exit_of(core_room_wait(room));
+    assert_int_equal(vault_room_stop(&room->vault), 0);
+    room->vault.control = -1;
+    return code;
+}
+
+int core_room_order(struct core_room *room, int fd)
+{
+    start_vault(room, ROOM_MODE_ORDER);
+    start_with(room, ROOM_MODE_ORDER, fd);
     int code = exit_of(core_room_wait(room));
     assert_int_equal(vault_room_stop(&room->vault), 0);
     room->vault.control = -1;
@@ -142,20 +189,34 @@ int core_room_init(struct core_room *room)
 
 void core_room_start_vault(struct core_room *room)
 {
-    vault_room_start(&room->vault, &room->secret, ROOM_MODE_SERVE, false);
+    if (room->config->signer_state.seal == SEAL_BEGINS_BY_CEREMONY)
+        vault_room_start_ceremony(&room->vault, &room->secret);
+    else
+        start_vault(room, ROOM_MODE_SERVE);
 }
 
 int core_room_start(struct core_room *room)
 {
+    int status = 0;
     struct control message = {0};
     int fd = -1;
     if (room->vault.core < 0)
         vault_room_next_core(&room->vault);
     start(room, ROOM_MODE_SERVE);
-    if (control_receive(room->control, &message, &fd).code)
-        return exit_of(core_room_wait(room));
+    if (control_receive(room->control, &message, &fd).code) {
+        status = core_room_wait(room);
+        return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? CORE_ROOM_KILLED
+                                                                  : exit_of(status);
+    }
     assert_int_equal(message.type, CONTROL_READY);
     return 0;
+}
+
+void core_room_serve(struct core_room *room, unsigned keys)
+{
+    assert_int_equal(core_room_start(room), 0);
+    core_room_load(room, keys);
+    (void)core_room_await_health(room, true);
 }
 
 void core_room_up(struct core_room *room, unsigned keys)
@@ -163,9 +224,7 @@ void core_room_up(struct core_room *room, unsigned keys)
     core_room_make(room);
     assert_int_equal(core_room_init(room), 0);
     core_room_start_vault(room);
-    assert_int_equal(core_room_start(room), 0);
-    core_room_load(room, keys);
-    (void)core_room_await_health(room, true);
+    core_room_serve(room, keys);
     (void)core_room_await_load(room);
 }
 
@@ -254,6 +313,12 @@ struct eth_pubkey test_pubkey(unsigned n)
     return pubkeys[n];
 }
 
+void test_know_pubkey(unsigned n, const struct eth_pubkey *pubkey)
+{
+    assert_true(n < ARRAY_LEN(pubkeys));
+    pubkeys[n] = *pubkey;
+}
+
 struct l_key core_room_vault_key(struct core_room *room, unsigned n)
 {
     uint8_t secret[32];
@@ -277,6 +342,11 @@ int core_room_load_door(struct core_room *room)
     assert_int_equal(
         control_send(room->control, CONTROL_DOOR_LOAD, ++room->load_life, 0, door[1]).code, 0);
     (void)close(door[1]);
+    /* Left unread it would take what is sent with it, when this end is closed. */
+    struct door_message *begin = calloc(1, sizeof *begin);
+    assert_non_null(begin);
+    assert_int_equal(door_receive(door[0], room->load_life, door_load_to_loader, begin).code, 0);
+    free(begin);
     return door[0];
 }
 
@@ -359,6 +429,11 @@ struct a_sign test_object(unsigned n, enum eth_kind kind, uint8_t variant)
 {
     struct a_sign item = request_of(n, kind, 1000);
     fill(&item.request.object_root, sizeof item.request.object_root, variant);
+    if (kind == KIND_VALIDATOR_REGISTRATION) { /* the core makes its root again */
+        item.request.claim.fees.timestamp = variant;
+        item.request.claim.fees.pubkey = item.request.pubkey;
+        item.request.object_root = registration_root(&item.request);
+    }
     return item;
 }
 
@@ -392,7 +467,11 @@ void core_room_ask(struct core_room *room,
                    enum a_question question,
                    struct door_message *ret_answer)
 {
-    const struct a_query query = {.id = 0xabcdef, .question = question};
+    const struct a_query query = {
+        .id = 0xabcdef,
+        .question = question,
+        .caller = {.listener = LISTENER_ADMIN, .flags = CALLER_OWNER},
+    };
     assert_int_equal(
         door_send(room->front, room->front_life, A_QUERY, &query, sizeof query, 1).code, 0);
     assert_int_equal(door_receive(room->front, room->front_life, door_a_to_front, ret_answer).code,
@@ -402,21 +481,26 @@ void core_room_ask(struct core_room *room,
     assert_int_equal(id, 0xabcdef);
 }
 
-struct a_health core_room_await_health(struct core_room *room, bool ready)
+struct a_health core_room_health(struct core_room *room)
 {
     struct door_message *message = calloc(1, sizeof *message);
     struct a_health health;
     assert_non_null(message);
-    for (;;) {
-        core_room_ask(room, ASK_HEALTH, message);
-        assert_int_equal(message->head.type, A_HEALTH);
-        memcpy(&health, message->items, sizeof health);
-        if (health.ready == ready && (!ready || health.keys_complete))
-            break;
-        (void)usleep(2000);
-    }
+    core_room_ask(room, ASK_HEALTH, message);
+    assert_int_equal(message->head.type, A_HEALTH);
+    memcpy(&health, message->items, sizeof health);
     free(message);
     return health;
+}
+
+struct a_health core_room_await_health(struct core_room *room, bool ready)
+{
+    for (;;) {
+        const struct a_health health = core_room_health(room);
+        if (health.ready == ready && (!ready || health.keys_complete))
+            return health;
+        (void)usleep(2000);
+    }
 }
 
 struct a_reload core_room_await_load(struct core_room *room)
@@ -431,4 +515,55 @@ struct a_reload core_room_await_load(struct core_room *room)
     } while (reload.state == RELOAD_ACTIVE);
     free(message);
     return reload;
+}
+
+/* --- the audit log ----------------------------------------------------------------------------------------------- */
+
+static void log_path(const struct core_room *room, unsigned segment, char ret_path[static 128])
+{
+    (void)snprintf(ret_path, 128, "%s/audit/%08u.jsonl", room->directory, segment);
+}
+
+unsigned core_room_log_holds(struct core_room *room, const char *text)
+{
+    char path[128];
+    unsigned count = 0;
+    struct buf segment = buf_init(1 << 22);
+    for (unsigned n = 1;; n++) {
+        log_path(room, n, path);
+        if (access(path, F_OK) != 0)
+            break;
+        segment.len = 0;
+        assert_int_equal(file_read(path, &segment).code, 0);
+        assert_int_equal(buf_append(&segment, "", 1).code, 0);
+        for (const char *at = (const char *)segment.data; (at = strstr(at, text)); at++)
+            count++;
+    }
+    buf_release(&segment);
+    return count;
+}
+
+void core_room_ignore_file_size(void)
+{
+    (void)signal(SIGXFSZ, SIG_IGN);
+}
+
+static void limit_files(const struct core_room *room, rlim_t bytes)
+{
+    const struct rlimit limit = {bytes, RLIM_INFINITY};
+    assert_int_equal(prlimit(room->pid, RLIMIT_FSIZE, &limit, NULL), 0);
+}
+
+void core_room_fill_log(struct core_room *room)
+{
+    char path[128];
+    struct stat st;
+    log_path(room, 1, path);
+    assert_int_equal(stat(path, &st), 0);
+    limit_files(room, (rlim_t)st.st_size + 20);
+}
+
+void core_room_empty_log(struct core_room *room)
+{
+    limit_files(room, RLIM_INFINITY);
 }

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -12,10 +13,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/metric.h"
 
+#include "auth/scope.h"
+#include "crypto/sha256.h"
 #include "front/front.h"
 #include "support/test.h"
 
@@ -25,13 +27,14 @@ const char rig_key[] =
 void rig_defaults(struct rig *rig)
 {
     memset(rig, 0, sizeof *rig);
+    rig->last_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     config_defaults(&rig->config);
     strcpy(rig->config.network.network, "minimal");
     rig->config.server.max_connections = 512;
     rig->core = rig_good_core;
 }
 
-static int listen_tcp(int *ret_port)
+int rig_listen_tcp(int *ret_port)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof addr;
@@ -78,17 +81,31 @@ static void *front_thread(void *arg)
 static void *core_thread(void *arg)
 {
     struct rig *rig = arg;
-    struct door_message *message = cc_alloc(sizeof *message);
+    struct door_message *message = calloc(1, sizeof *message); /* as in rig_read() */
+    assert_non_null(message);
     while (!door_receive(rig->door, RIG_LIFE, door_a_to_core, message).code)
         rig->core(rig, message);
-    cc_free(message);
+    free(message);
     return NULL;
+}
+
+void rig_start_core(struct rig *rig)
+{
+    assert_int_equal(pthread_create(&rig->core_thread, NULL, core_thread, rig), 0);
 }
 
 static void send_fd(struct rig *rig, uint32_t type, uint64_t value, int fd)
 {
     assert_int_equal(control_send(rig->control, type, RIG_LIFE, value, fd).code, 0);
     (void)close(fd);
+}
+
+static void send_api(struct rig *rig)
+{
+    int fd = rig_listen_tcp(&rig->api_port);
+    if (rig->held)
+        rig->kept_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    send_fd(rig, CONTROL_LISTENER, LISTENER_API | (rig->held ? LISTENER_HELD : 0), fd);
 }
 
 void rig_open(struct rig *rig)
@@ -109,16 +126,22 @@ void rig_open(struct rig *rig)
     rig->door = door[0];
     rig->room = (struct room_context){&rig->config, control[1], note_lock};
     (void)snprintf(rig->unix_path, sizeof rig->unix_path, "/tmp/front-rig-%d.sock", (int)getpid());
+    (void)snprintf(rig->admin_path, sizeof rig->admin_path, "/tmp/front-rig-%d.admin",
+                   (int)getpid());
     (void)unlink(rig->unix_path);
-    send_fd(rig, CONTROL_LISTENER, LISTENER_API, listen_tcp(&rig->api_port));
-    send_fd(rig, CONTROL_LISTENER, LISTENER_METRICS, listen_tcp(&rig->metrics_port));
+    (void)unlink(rig->admin_path);
+    send_fd(rig, CONTROL_LISTENER, LISTENER_ADMIN, listen_unix(rig->admin_path));
+    send_api(rig);
+    send_fd(rig, CONTROL_LISTENER, LISTENER_METRICS, rig_listen_tcp(&rig->metrics_port));
     send_fd(rig, CONTROL_LISTENER, LISTENER_UNIX, listen_unix(rig->unix_path));
+    if (rig->config.tls.mode == TLS_ATTESTED)
+        send_fd(rig, CONTROL_LISTENER, LISTENER_TLS, rig_listen_tcp(&rig->tls_port));
     send_fd(rig, CONTROL_DOOR_FRONT, 0, door[1]);
     assert_int_equal(control_send(rig->control, CONTROL_START, RIG_LIFE, ROOM_MODE_SERVE, -1).code,
                      0);
     assert_int_equal(pthread_create(&rig->front, NULL, front_thread, rig), 0);
-    if (rig->core)
-        assert_int_equal(pthread_create(&rig->core_thread, NULL, core_thread, rig), 0);
+    if (rig->core && !rig->core_comes_late)
+        rig_start_core(rig);
     (void)rig_expect(rig, CONTROL_READY);
     assert_int_equal(atomic_load(&rig->locked), 1);
 }
@@ -161,14 +184,60 @@ cc_err rig_close(struct rig *rig)
     (void)close(rig->metrics);
     (void)close(ROOM_FD_METRICS);
     (void)unlink(rig->unix_path);
+    (void)unlink(rig->admin_path);
     return result;
 }
 
 /* --- the core that says yes --------------------------------------------------------------------------------------- */
 
+static bool has_token(const struct caller *caller)
+{
+    uint8_t digest[SHA256_SIZE];
+    sha256(span_str(RIG_TOKEN), digest);
+    return (caller->token_kind == CALLER_BEARER || caller->token_kind == CALLER_BASIC) &&
+           memcmp(digest, caller->token, sizeof digest) == 0;
+}
+
+static void set_last(struct rig *rig, const struct caller *caller)
+{
+    assert_int_equal(pthread_mutex_lock(&rig->last_lock), 0);
+    rig->last = *caller;
+    assert_int_equal(pthread_mutex_unlock(&rig->last_lock), 0);
+}
+
+struct caller rig_last(struct rig *rig)
+{
+    assert_int_equal(pthread_mutex_lock(&rig->last_lock), 0);
+    const struct caller last = rig->last;
+    assert_int_equal(pthread_mutex_unlock(&rig->last_lock), 0);
+    return last;
+}
+
+void rig_forget_last(struct rig *rig)
+{
+    set_last(rig, &(struct caller){0});
+}
+
+static bool is_allowed(struct rig *rig, const struct caller *caller, enum auth_scope scope)
+{
+    bool routine = scope == SCOPE_SIGN || scope == SCOPE_PUBLIC_KEYS;
+    set_last(rig, caller);
+    if (has_token(caller))
+        return true;
+    return routine ? !atomic_load(&rig->closed) : (caller->flags & CALLER_OWNER) != 0;
+}
+
+static void deny(struct rig *rig, uint64_t id, uint32_t error)
+{
+    const struct a_denied answer = {.id = id, .error = error};
+    (void)door_send(rig->door, RIG_LIFE, A_DENIED, &answer, sizeof answer, 1).code;
+}
+
 void rig_answer_sign(struct rig *rig, const struct a_sign *request)
 {
     struct a_signed answer = {.id = request->id};
+    if (!is_allowed(rig, &request->caller, SCOPE_SIGN))
+        answer.error = ERROR_UNAUTHENTICATED;
     uint64_t slot = request->request.claim.attestation.slot;
     memcpy(answer.signature.bytes, &slot, sizeof slot);
     (void)door_send(rig->door, RIG_LIFE, A_SIGNED, &answer, sizeof answer, 1).code;
@@ -182,7 +251,20 @@ static void answer_query(struct rig *rig, const struct a_query *query)
     struct a_reload reload = {.id = query->id, .state = RELOAD_COMPLETED, .ended_wall_ms = 5000};
     struct a_high_watermark mark = {.id = query->id, .present = 1, .epoch = 3, .slot = 99};
     cc_err err = CC_OK;
+    enum auth_scope scope = query->question == ASK_RELOAD_START  ? SCOPE_RELOAD
+                            : query->question == ASK_PUBLIC_KEYS ? SCOPE_PUBLIC_KEYS
+                            : query->question == ASK_ALLOWED     ? (enum auth_scope)query->scope
+                                                                 : SCOPE_END;
+    assert_true(query->question <= ASK_ALLOWED);
+    (void)atomic_fetch_add(&rig->asked[query->question], 1);
+    bool allowed = scope == SCOPE_END || is_allowed(rig, &query->caller, scope);
+    if (!allowed || query->question == ASK_ALLOWED) {
+        deny(rig, query->id, allowed ? 0 : ERROR_UNAUTHENTICATED);
+        return;
+    }
     switch ((enum a_question)query->question) {
+    case ASK_ALLOWED:
+        break;
     case ASK_PUBLIC_KEYS:
         for (uint32_t chunk = 0; chunk < 2 && !err.code; chunk++) {
             keys.chunk = chunk;
@@ -205,8 +287,30 @@ static void answer_query(struct rig *rig, const struct a_query *query)
     (void)err; /* a front that is gone is the test's business */
 }
 
+/* Of the history it has nothing; who may ask, is told so. */
+static void answer_slashing(struct rig *rig, const struct door_message *message)
+{
+    struct a_slashing *ask = calloc(1, sizeof *ask);
+    assert_non_null(ask);
+    memcpy(ask, message->items, sizeof *ask);
+    enum auth_scope scope =
+        ask->head.verb == SLASHING_IMPORT ? SCOPE_SLASHING_IMPORT : SCOPE_SLASHING_EXPORT;
+    if (!is_allowed(rig, &ask->head.caller, scope)) {
+        deny(rig, ask->head.id, ERROR_UNAUTHENTICATED);
+    } else {
+        ask->head = (struct a_slashing_head){
+            .id = ask->head.id, .verb = ask->head.verb, .last = true, .backend = "rig"};
+        (void)door_send(rig->door, RIG_LIFE, A_SLASHED, ask, sizeof *ask, 1).code;
+    }
+    free(ask);
+}
+
 void rig_good_core(struct rig *rig, const struct door_message *message)
 {
+    if (message->head.type == A_SLASHING) {
+        answer_slashing(rig, message);
+        return;
+    }
     for (uint32_t i = 0; i < message->head.count; i++) {
         const uint8_t *item = message->items + (size_t)i * message->head.item_size;
         struct a_sign request;

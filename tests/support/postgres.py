@@ -25,6 +25,8 @@ import time
 import urllib.parse
 
 NAME = "signer"
+MEMORY = pathlib.Path("/dev/shm")
+MEMORY_NEEDED = 4 << 30  # bytes: a few clusters at once, each with its log
 PORT = 5432  # of the socket's name only: nothing listens on TCP unless a test asks for it
 
 
@@ -47,8 +49,12 @@ def account():
     raise RuntimeError("no unprivileged user to run PostgreSQL as")
 
 
-def base_dir():
-    """Below the build directory, a real disk; where that is closed to the server's user, /var/lib."""
+def base_dir(disk):
+    """Where clusters are: in memory, where each commit is as quick as the processor; what is about a disk, or measures, has it below the
+    build directory, or in /var/lib where that is closed to the server's user. A process that is killed finds again what it has written
+    in either."""
+    if not disk and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED:
+        return MEMORY
     build = pathlib.Path(os.environ.get("CC_BUILD_DIR") or tempfile.gettempdir()).resolve()
     closed = [p for p in (build, *build.parents) if not p.stat().st_mode & 0o001]
     base = pathlib.Path("/var/lib/containment-chamber-tests") if closed and account() else build / "postgres"
@@ -57,16 +63,16 @@ def base_dir():
 
 
 class Postgres:
-    """One cluster. `options` are lines of postgresql.conf; `copy_of` makes a streaming replica of another one."""
+    """One cluster. `options` are lines of postgresql.conf; `copy_of` makes a streaming replica of another one; `disk` is where it lies."""
 
-    def __init__(self, options=None, copy_of=None):
+    def __init__(self, options=None, copy_of=None, *, disk=False):
         self.bin = bin_dir()
         self.account = account()
         self.process = None
         self.port = PORT
         # A socket's path has 107 bytes at most, so it doesn't lie beside the data.
         self.socket = pathlib.Path(tempfile.mkdtemp(prefix="cc-pg-", dir="/tmp"))
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix="cluster-", dir=base_dir()))
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="cc-cluster-", dir=base_dir(disk)))
         for path in (self.socket, self.path):
             if self.account:
                 os.chown(path, *self.account)

@@ -9,8 +9,12 @@
 #include "base/clock.h"
 #include "base/num.h"
 
+#include "slash/dynamodb.h"
+#include "slash/guard_inside.h"
 #include "slash/postgres_history.h"
 #include "slash/sqlite_history.h"
+#include "support/aws_server.h"
+#include "support/dynamodb_table.h"
 #include "support/fault_vfs.h"
 #include "support/postgres_server.h"
 #include "support/test.h"
@@ -76,6 +80,11 @@ static cc_err postgres_make(const char *path, const struct slash_identity *ident
     return slash_postgres_create(path, identity, &adopted);
 }
 
+static cc_err postgres_open_store(const char *path, struct slash_store **ret_store)
+{
+    return slash_postgres_open(path, NULL, ret_store);
+}
+
 /* Batches that are cut, as a server with a small lock table makes them. */
 static void postgres_disturb(struct slash_store *store, struct chance *chance)
 {
@@ -83,17 +92,76 @@ static void postgres_disturb(struct slash_store *store, struct chance *chance)
     h->claims_max = chance_below(chance, 4) ? SLASH_BATCH_MAX : 1 + chance_below(chance, 4);
 }
 
+static cc_err dynamodb_make(const char *path, const struct slash_identity *identity)
+{
+    return slash_dynamodb_create(dynamodb_table_session(), path, identity);
+}
+
+static cc_err dynamodb_open_store(const char *path, struct slash_store **ret_store)
+{
+    return slash_dynamodb_open(dynamodb_table_session(), path, ret_store);
+}
+
+cc_err kit_guard(struct slash_store *inner,
+                 const char *path,
+                 bool automatic,
+                 struct slash_store **ret_store)
+{
+    static const uint8_t key[MIRROR_KEY_SIZE] = {5};
+    struct slash_guard_options options = {
+        .path = path, .key = key, .automatic = automatic, .slots_per_epoch = 32};
+    cc_err err = slash_guard_replica(path, options.replica);
+    if (!err.code)
+        return slash_guard_open(inner, &options, ret_store);
+    slash_store_close(inner);
+    return err;
+}
+
+static cc_err guard_open_store(const char *path, struct slash_store **ret_store)
+{
+    char mirror[KIT_PATH_MAX + 8];
+    struct slash_store *inner = NULL;
+    (void)snprintf(mirror, sizeof mirror, "%s.mirror", path);
+    CC_TRY(sqlite_open_store(path, &inner));
+    return kit_guard(inner, mirror, false, ret_store);
+}
+
+/* Comparisons, and mirrors written anew, whole or in part. */
+static void guard_disturb(struct slash_store *store, struct chance *chance)
+{
+    struct guard *g = guard_of(store);
+    struct slash_verify_report report;
+    bool more = true;
+    if (chance_below(chance, 8) == 0)
+        g->compact_above = 0;
+    for (uint64_t i = chance_below(chance, 4); i > 0 && more; i--)
+        assert_int_equal(slash_maintain(store, &more).code, 0);
+    if (chance_below(chance, 8) == 0) {
+        assert_int_equal(slash_verify(store, &report, &more).code, 0);
+        assert_int_equal(report.missing + report.changed, 0);
+    }
+    assert_int_equal(g->refused.count, 0);
+    sqlite_disturb(g->inner, chance);
+}
+
 const struct slash_backend slash_backends[] = {
     {.name = "memory", .make = memory_make, .open = memory_open_store},
-    {"sqlite", sqlite_make, sqlite_open_store, true, false, sqlite_disturb},
-    {"postgres", postgres_make, slash_postgres_open, true, true, postgres_disturb},
+    {"sqlite", sqlite_make, sqlite_open_store, true, false, false, sqlite_disturb, false},
+    {"guard", sqlite_make, guard_open_store, true, false, false, guard_disturb, true},
+    {"postgres", postgres_make, postgres_open_store, true, true, false, postgres_disturb, false},
+    {"dynamodb", dynamodb_make, dynamodb_open_store, true, false, true, NULL, false},
 };
 const size_t slash_backend_count = ARRAY_LEN(slash_backends);
 
 bool slash_backend_wanted(const struct slash_backend *backend)
 {
+    static int aws = -1;
     const char *only = getenv("CC_BACKEND");
-    return !only || strcmp(only, backend->name) == 0;
+    if (only && strcmp(only, backend->name) != 0)
+        return false;
+    if (backend->in_table && aws < 0)
+        aws = aws_server_exists();
+    return !backend->in_table || aws;
 }
 
 void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *backend)
@@ -108,6 +176,8 @@ void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *ba
     assert_true(kit_directory(f->directory));
     if (backend->in_database)
         postgres_server_schema(f->path, sizeof f->path);
+    else if (backend->in_table)
+        dynamodb_table_name(f->path, sizeof f->path);
     else
         (void)snprintf(f->path, sizeof f->path, "%s/history.sqlite", f->directory);
     memset(f->identity.history_id, 0x11, sizeof f->identity.history_id);
@@ -223,7 +293,7 @@ void kit_register(struct slash_store *store, uint64_t from, uint64_t count)
     assert_non_null(keys);
     for (uint64_t i = 0; i < count; i++)
         keys[i] = kit_key(from + i);
-    assert_int_equal(slash_register_keys(store, keys, count).code, 0);
+    assert_int_equal(slash_register_keys(store, keys, count, NULL).code, 0);
     free(keys);
 }
 

@@ -25,12 +25,14 @@ struct slash_backend {
     bool keeps; /* what was recorded is there after close and open */
     bool
         in_database; /* the path is a URL; and no low watermark may pass the high one, which is a rule of the schema */
+    bool in_table; /* the path is the name of a DynamoDB table */
     /* Something that must change nothing, at a moment of chance; may be NULL. */
     void (*disturb)(struct slash_store *store, struct chance *chance);
+    bool guarded; /* repeats nothing below a watermark that this signer has not signed itself */
 };
 extern const struct slash_backend slash_backends[];
 extern const size_t slash_backend_count;
-/* CC_BACKEND names the only one to test beside the oracle; without it, all. */
+/* CC_BACKEND names the only one to test beside the oracle; without it, all that this machine can have. */
 bool slash_backend_wanted(const struct slash_backend *backend);
 
 enum {
@@ -45,6 +47,12 @@ struct slash_fixture {
     struct slash_identity identity;
     struct slash_store *store;
 };
+
+/* A guard over `inner`, its mirror at `path`; `inner` is closed with it, or at once when that fails. */
+cc_err kit_guard(struct slash_store *inner,
+                 const char *path,
+                 bool automatic,
+                 struct slash_store **ret_store);
 
 /* A new store, open, in a new directory; fails the test when that can't be had. */
 void slash_fixture_setup(struct slash_fixture *f, const struct slash_backend *backend);

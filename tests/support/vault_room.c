@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/sandbox.h"
+#include "support/age_tool.h"
 #include "support/test.h"
 #include "vault/chamber_key.h"
 #include "vault/vault.h"
@@ -62,6 +63,10 @@ void vault_room_next_core(struct vault_room *room)
     if (room->core >= 0)
         (void)close(room->core);
     room->core = put_door(room, CONTROL_DOOR_VAULT, ++room->core_life);
+    if (room->documents >= 0)
+        (void)close(room->documents);
+    if (room->config->tee.platform == TEE_NITRO)
+        room->documents = put_door(room, CONTROL_DOOR_DOCUMENTS, room->core_life);
 }
 
 void vault_room_next_loader(struct vault_room *room)
@@ -73,14 +78,17 @@ void vault_room_next_loader(struct vault_room *room)
 
 static void room_init(struct vault_room *room, bool in_thread)
 {
-    *room = (struct vault_room){.core = -1, .loader = -1, .in_thread = in_thread};
+    *room = (struct vault_room){.core = -1, .loader = -1, .documents = -1, .in_thread = in_thread};
     room->config = calloc(1, sizeof *room->config);
     assert_non_null(room->config);
     config_defaults(room->config);
 }
 
-static void
-room_start(struct vault_room *room, const struct test_chamber *chamber, enum room_mode mode)
+/* `nsm` -1: none. */
+static void start_with(struct vault_room *room,
+                       const struct test_chamber *chamber,
+                       enum room_mode mode,
+                       int nsm)
 {
     int line[2];
     int key = -1;
@@ -106,6 +114,8 @@ room_start(struct vault_room *room, const struct test_chamber *chamber, enum roo
     assert_int_equal(chamber_key_open(chamber->key_path, &key).code, 0);
     send_with_fd(room, CONTROL_CHAMBER_KEY, 0, key);
     (void)close(key);
+    if (nsm >= 0)
+        send_with_fd(room, CONTROL_NSM, 0, nsm);
     vault_room_next_core(room);
     vault_room_next_loader(room);
     assert_int_equal(control_send(room->control, CONTROL_START, 0, mode, -1).code, 0);
@@ -113,6 +123,25 @@ room_start(struct vault_room *room, const struct test_chamber *chamber, enum roo
     int fd = -1;
     assert_int_equal(control_receive(room->control, &message, &fd).code, 0);
     assert_int_equal(message.type, CONTROL_READY);
+}
+
+static void
+room_start(struct vault_room *room, const struct test_chamber *chamber, enum room_mode mode)
+{
+    start_with(room, chamber, mode, -1);
+}
+
+void vault_room_start_enclave(struct vault_room *room,
+                              const struct test_chamber *chamber,
+                              enum room_mode mode,
+                              int nsm,
+                              const uint8_t core_digest[static 32])
+{
+    room_init(room, false);
+    room->config->signing.concurrency = 2;
+    room->config->tee.platform = TEE_NITRO;
+    memcpy(room->config->core_digest, core_digest, sizeof room->config->core_digest);
+    start_with(room, chamber, mode, nsm);
 }
 
 void vault_room_start(struct vault_room *room,
@@ -136,6 +165,64 @@ void vault_room_start_engine(struct vault_room *room,
     room_start(room, chamber, ROOM_MODE_SERVE);
 }
 
+void vault_room_start_ceremony(struct vault_room *room, const struct test_chamber *chamber)
+{
+    room_init(room, false);
+    room->config->signing.concurrency = 2;
+    room->config->signer_state.seal = SEAL_BEGINS_BY_CEREMONY;
+    room_start(room, chamber, ROOM_MODE_SERVE);
+}
+
+bool test_contains(const void *haystack, size_t len, const uint8_t needle[static 32])
+{
+    uint8_t reversed[32];
+    for (size_t i = 0; i < 32; i++)
+        reversed[i] = needle[31 - i];
+    /* Half of it would be bad enough. */
+    return memmem(haystack, len, needle, 16) || memmem(haystack, len, needle + 16, 16) ||
+           memmem(haystack, len, reversed, 16) || memmem(haystack, len, reversed + 16, 16);
+}
+
+bool vault_room_holds(const struct vault_room *room, const uint8_t needle[static 32])
+{
+    char path[64];
+    char line[512];
+    bool found = false;
+    (void)snprintf(path, sizeof path, "/proc/%d/mem", (int)room->pid);
+    int memory = open(path, O_RDONLY | O_CLOEXEC);
+    (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)room->pid);
+    FILE *maps = fopen(path, "re");
+    assert_true(memory >= 0 && maps);
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long begin;
+        unsigned long end;
+        char flags[5];
+        if (sscanf(line, "%lx-%lx %4s", &begin, &end, flags) != 3 || strncmp(flags, "rw", 2) != 0 ||
+            end - begin > (256ul << 20))
+            continue;
+        uint8_t *content = malloc(end - begin);
+        assert_non_null(content);
+        ssize_t n = pread(memory, content, end - begin, (off_t)begin);
+        found = found || (n > 0 && test_contains(content, (size_t)n, needle));
+        free(content);
+    }
+    (void)fclose(maps);
+    (void)close(memory);
+    return found;
+}
+
+void vault_room_start_generate(struct vault_room *room, const struct test_chamber *chamber)
+{
+    room_init(room, false);
+    room->config->signing.concurrency = 2;
+    struct generate_backup_config *backup = &room->config->chamber_keys.generate_backup;
+    backup->enabled = true;
+    backup->recipients.count = 2;
+    (void)snprintf(backup->recipients.items[0], CONFIG_TEXT_MAX, "%s", AGE_TOOL_RECIPIENT);
+    (void)snprintf(backup->recipients.items[1], CONFIG_TEXT_MAX, "%s", AGE_TOOL_SSH_RECIPIENT);
+    room_start(room, chamber, ROOM_MODE_SERVE);
+}
+
 int vault_room_stop(struct vault_room *room)
 {
     int status = 0;
@@ -150,6 +237,8 @@ int vault_room_stop(struct vault_room *room)
         (void)close(room->core);
     if (room->loader >= 0)
         (void)close(room->loader);
+    if (room->documents >= 0)
+        (void)close(room->documents);
     free(room->config);
     return status;
 }
@@ -191,16 +280,55 @@ struct k_result loader_add_raw(struct vault_room *room, const uint8_t secret[sta
     return result;
 }
 
-void vault_room_greet(struct vault_room *room, const struct test_chamber *chamber)
+void vault_room_open_root(struct vault_room *room, const struct test_chamber *chamber)
 {
     struct door_message *answer = calloc(1, sizeof *answer);
     assert_non_null(answer);
     assert_int_equal(
         core_ask(room, B_OPEN, &chamber->stored, sizeof chamber->stored, 1, answer).code, 0);
     assert_int_equal(((struct b_chamber *)(void *)answer->items)->error, 0);
+    free(answer);
+}
+
+static void open_set(struct vault_room *room, const struct test_chamber *chamber)
+{
+    struct door_message *answer = calloc(1, sizeof *answer);
+    struct b_set *question = calloc(1, sizeof *question);
+    const struct b_seal_state *state = (const void *)answer->items;
+    assert_non_null(answer);
+    assert_non_null(question);
+    question->which = B_SET_PRESENT;
+    question->set = chamber->set;
+    assert_int_equal(core_ask(room, B_SET_OPEN, question, sizeof *question, 1, answer).code, 0);
+    assert_int_equal(state->error, 0);
+    assert_int_equal(state->open, 1);
+    free(question);
+    free(answer);
+}
+
+void vault_room_greet(struct vault_room *room, const struct test_chamber *chamber)
+{
+    struct door_message *answer = calloc(1, sizeof *answer);
+    assert_non_null(answer);
+    vault_room_open_root(room, chamber);
+    open_set(room, chamber);
     assert_int_equal(
         core_ask(room, B_HELLO, &chamber->hello, sizeof chamber->hello, 1, answer).code, 0);
     assert_int_equal(((struct b_answer *)(void *)answer->items)->error, 0);
+    free(answer);
+}
+
+static void make_set(struct vault_room *room, struct test_chamber *chamber)
+{
+    struct door_message *answer = calloc(1, sizeof *answer);
+    struct b_set_make make = {.proposal = {.mode = SEAL_LOCAL, .generation = 1}};
+    const struct b_set *made = (const void *)answer->items;
+    assert_non_null(answer);
+    memcpy(make.proposal.chamber_id, chamber->stored.chamber_id, 32);
+    assert_int_equal(core_ask(room, B_SET_MAKE, &make, sizeof make, 1, answer).code, 0);
+    assert_int_equal(made->error, 0);
+    assert_int_equal(made->which, B_SET_PRESENT);
+    chamber->set = made->set;
     free(answer);
 }
 
@@ -228,6 +356,7 @@ void test_chamber_make(struct test_chamber *chamber)
     assert_int_equal(proof->len, 32);
     memcpy(chamber->hello.history_id, digest.digest, sizeof digest.digest);
     memcpy(chamber->hello.proof, proof->bytes, sizeof chamber->hello.proof);
+    make_set(&room, chamber);
     assert_int_equal(vault_room_stop(&room), 0);
     free(answer);
 }

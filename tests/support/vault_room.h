@@ -12,23 +12,26 @@
 #include "config/config.h"
 #include "wire/control.h"
 #include "wire/door_b.h"
+#include "wire/door_documents.h"
 #include "wire/door_key.h"
 
-/* A chamber made by a vault in ROOM_MODE_INIT, and the proof of its one history. */
+/* A chamber made by a vault in ROOM_MODE_INIT, the proof of its one history, and its set of mode local. */
 struct test_chamber {
     char directory[64];
     char key_path[96];
     struct b_chamber stored;
     struct b_hello hello;
+    struct seal_set set;
 };
 
 struct vault_room {
     bool in_thread;
     pid_t pid;
     pthread_t thread;
-    int control; /* the supervisor's end */
-    int core;    /* the core's end of door B; -1: none */
-    int loader;  /* the loader's end of the key door; -1: none */
+    int control;   /* the supervisor's end */
+    int core;      /* the core's end of door B; -1: none */
+    int loader;    /* the loader's end of the key door; -1: none */
+    int documents; /* the core's end of the door of documents; -1: none, or not in an enclave */
     uint32_t core_life;
     uint32_t loader_life;
     struct config *config;
@@ -48,11 +51,29 @@ void vault_room_start(struct vault_room *room,
 void vault_room_start_engine(struct vault_room *room,
                              const struct test_chamber *chamber,
                              enum signing_engine engine);
-/* Opens the chamber and proves the history: after it the vault signs. */
+/* The same, with two signing threads and a configuration that allows ceremonies. */
+void vault_room_start_ceremony(struct vault_room *room, const struct test_chamber *chamber);
+/* The same, where new keys are backed up to both recipients of support/age_tool.h. */
+void vault_room_start_generate(struct vault_room *room, const struct test_chamber *chamber);
+/* In an enclave with this security module (attest/nsm.h), and a core whose options have this digest. */
+void vault_room_start_enclave(struct vault_room *room,
+                              const struct test_chamber *chamber,
+                              enum room_mode mode,
+                              int nsm,
+                              const uint8_t core_digest[static 32]);
+/* Opens the chamber and its master key and proves the history: after it the vault signs. */
 void vault_room_greet(struct vault_room *room, const struct test_chamber *chamber);
+/* Opens the chamber's root alone. */
+void vault_room_open_root(struct vault_room *room, const struct test_chamber *chamber);
 /* New doors of the next life, as after the death of a core or loader. */
 void vault_room_next_core(struct vault_room *room);
 void vault_room_next_loader(struct vault_room *room);
+/* Whether half of `needle`, as it is or backwards, is in these bytes. */
+bool test_contains(const void *haystack, size_t len, const uint8_t needle[static 32]);
+/* The same of every readable and writable mapping of a vault in a process of its own. memfd_secret memory can't be read even so; where the
+ * kernel lacks it, the search is only right after a seal.
+ */
+bool vault_room_holds(const struct vault_room *room, const uint8_t needle[static 32]);
 /* Closes the control line and waits; returns the exit status, or the error code of a thread. */
 int vault_room_stop(struct vault_room *room);
 

@@ -59,10 +59,11 @@ static int fake_main(const char *name)
     while (room < ROOM_END && strcmp(room_name(room), name) != 0)
         room++;
     log_init(ROOM_FD_LOG, false, LOG_LEVEL_DEBUG);
-    if (read_part(room == ROOM_FRONT   ? CONFIG_FOR_FRONT
-                  : room == ROOM_CORE  ? CONFIG_FOR_CORE
-                  : room == ROOM_VAULT ? CONFIG_FOR_VAULT
-                                       : CONFIG_FOR_LOADER)
+    if (read_part(room == ROOM_FRONT    ? CONFIG_FOR_FRONT
+                  : room == ROOM_CORE   ? CONFIG_FOR_CORE
+                  : room == ROOM_VAULT  ? CONFIG_FOR_VAULT
+                  : room == ROOM_LOADER ? CONFIG_FOR_LOADER
+                                        : CONFIG_FOR_FORWARDER)
             .code)
         return 1;
     for (;;) {
@@ -84,20 +85,33 @@ static int fake_main(const char *name)
 static struct config config;
 static struct rooms rooms;
 static struct listeners listeners;
+static struct egress_listeners egress;
 static int out[2];
 static char written[1 << 16];
+
+static bool with_egress;
 
 static void start(const char *role)
 {
     config_defaults(&config);
+    if (with_egress) {
+        config.egress.routes.count = 2;
+        (void)snprintf(config.egress.routes.items[0], CONFIG_TEXT_MAX, "a.test:20111=unix:/a");
+        (void)snprintf(config.egress.routes.items[1], CONFIG_TEXT_MAX, "b.test:20111=vsock:3:1");
+        (void)snprintf(config.egress.listen_address, sizeof config.egress.listen_address,
+                       "127.%d.%d.7", getpid() >> 8 & 0x7f, getpid() & 0xff);
+        assert_int_equal(egress_open(&config.egress, &egress).code, 0);
+    }
     (void)snprintf(config.network.network, sizeof config.network.network, "%s", role);
     assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
     assert_true(fcntl(out[1], F_SETPIPE_SZ, 1 << 20) > 0);
     config.server.listen_port = config.metrics.listen_port = 0;
-    assert_int_equal(listeners_open(&config, &listeners).code, 0);
+    strcpy(config.server.admin_socket, "-");
+    assert_int_equal(listeners_open(&config, NULL, &listeners).code, 0);
     int key = open("/dev/zero", O_RDONLY | O_CLOEXEC);
     const struct rooms_setup setup = {.config = &config,
                                       .listeners = &listeners,
+                                      .egress = &egress,
                                       .chamber_key = key,
                                       .mode = ROOM_MODE_SERVE,
                                       .sink = {out[1], false}};
@@ -109,6 +123,7 @@ static void stop(void)
 {
     rooms_release(&rooms);
     listeners_close(&listeners);
+    egress_close(&egress);
     (void)close(rooms.setup.chamber_key);
     (void)close(out[0]);
     (void)close(out[1]);
@@ -243,6 +258,33 @@ static void test_a_core_has_a_front_that_does_not_read_ended(void **state)
     stop();
 }
 
+static bool forwarder_is_new(void)
+{
+    return is_serving() && is_replaced(ROOM_FORWARDER) && rooms.children[ROOM_FORWARDER].ready;
+}
+
+static void test_the_forwarder_comes_and_goes_alone(void **state)
+{
+    (void)state;
+    start("mainnet");
+    turn_until(is_serving);
+    assert_false(rooms_alive(&rooms, ROOM_FORWARDER)); /* nothing to carry */
+    stop();
+    with_egress = true;
+    start("mainnet");
+    turn_until(is_serving);
+    (void)snprintf(awaited, sizeof awaited, "[forwarder] got type=%d", CONTROL_LISTENER);
+    turn_until(is_written);
+    remember();
+    (void)kill(pid_of(ROOM_FORWARDER), SIGKILL);
+    turn_until(forwarder_is_new);
+    assert_false(is_replaced(ROOM_FRONT) || is_replaced(ROOM_CORE) || is_replaced(ROOM_VAULT));
+    kill_and_recover(ROOM_VAULT);
+    assert_int_equal(pid_of(ROOM_FORWARDER), old[ROOM_FORWARDER]);
+    stop();
+    with_egress = false;
+}
+
 static bool loaders_are_done(void)
 {
     return is_serving() && strstr(written, "[loader]") && !rooms_alive(&rooms, ROOM_LOADER) &&
@@ -277,6 +319,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_C02_what_a_death_replaces),
         cmocka_unit_test(test_a_front_ends_no_core_by_a_word_and_starts_no_loader),
         cmocka_unit_test(test_a_core_has_a_front_that_does_not_read_ended),
+        cmocka_unit_test(test_the_forwarder_comes_and_goes_alone),
         cmocka_unit_test(test_one_loader_at_a_time_has_doors_to_vault_and_core),
         cmocka_unit_test(test_a_first_start_that_fails_is_the_end_and_says_why),
     };

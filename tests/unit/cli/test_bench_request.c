@@ -86,6 +86,31 @@ static void one_message_by_itself(void **state)
     check_message(jdoc_root(&doc), BENCH_FIRST_EPOCH + 1, "0x00000000001e84810000000000000002");
 }
 
+static void a_token_is_a_header_of_either_form(void **state)
+{
+    (void)state;
+    static const char token[] = "Authorization: Bearer 12\r\n";
+    struct bench_source source;
+    bench_source_init(&source, (const char(*)[BENCH_NAME_SIZE])names, KEYS, BENCH_ROOTS_SHARED,
+                      BENCH_FIRST_EPOCH);
+    CC_CLEANUP(cc_freep) char *plain = cc_alloc(bench_request_room(KEYS));
+    CC_CLEANUP(cc_freep) char *text = cc_alloc(bench_request_room(KEYS));
+    for (int batch = 0; batch < 2; batch++) {
+        source.token_line = NULL;
+        size_t plain_len = bench_request_write(&source, 0, batch ? KEYS : 1, batch, plain);
+        assert_null(memmem(plain, plain_len, "Authorization", 13));
+        source.token_line = token;
+        size_t len = bench_request_write(&source, 0, batch ? KEYS : 1, batch, text);
+        const char *found = memmem(text, len, "\r\nAuthorization: Bearer 12\r\n", 28);
+        assert_non_null(found);
+        /* The rest is the same. */
+        size_t before = (size_t)(found - text) + 2, behind = before + strlen(token);
+        assert_int_equal(len, plain_len + strlen(token));
+        assert_memory_equal(text, plain, before);
+        assert_memory_equal(text + behind, plain + before, len - behind);
+    }
+}
+
 static void several_in_a_batch(void **state)
 {
     (void)state;
@@ -180,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_message_by_itself),
+        cmocka_unit_test(a_token_is_a_header_of_either_form),
         cmocka_unit_test(several_in_a_batch),
         cmocka_unit_test(the_signer_understands_it),
         cmocka_unit_test(an_answer_is_complete_with_its_last_byte),

@@ -183,12 +183,12 @@ static void test_P24_depth_and_length_are_bounded(void **state)
     memset(text, '[', sizeof text);
     assert_string_equal(events(text, sizeof text, 0), "JSON_TOO_DEEP");
     memset(text, '1', sizeof text);
-    assert_string_equal(events(text, sizeof text, 0), "LIMIT");
+    assert_string_equal(events(text, sizeof text, 0), "JSON_TOO_LARGE");
     assert_int_equal(events(text, JSON_STREAM_TEXT, 0)[0], 'n');
     text[0] = text[JSON_STREAM_TEXT + 1] = '"';
     assert_int_equal(events(text, JSON_STREAM_TEXT + 2, 0)[0], 's');
     text[JSON_STREAM_TEXT + 1] = 'x';
-    assert_string_equal(events(text, sizeof text, 0), "LIMIT");
+    assert_string_equal(events(text, sizeof text, 0), "JSON_TOO_LARGE");
 }
 
 static void test_lines_are_counted(void **state)

@@ -85,6 +85,12 @@ static void test_defaults_are_those_that_are_promised(void **state)
     assert_string_equal(config.server.host_allowlist.items[2], "[::1]");
     assert_int_equal(config.anti_slashing.backend, HISTORY_SQLITE);
     assert_int_equal(config.anti_slashing.max_future_epochs, 2);
+    assert_int_equal(config.anti_slashing.quarantine_epochs, 2);
+    assert_int_equal(config.anti_slashing.on_new_timeline, TIMELINE_VERIFY);
+    assert_false(config.anti_slashing.shared_with_web3signer);
+    assert_true(config.anti_slashing.auto_migrate);
+    assert_int_equal(config.signer_state.backend, STATE_SQLITE);
+    assert_int_equal(config.signer_state.refresh_interval_seconds, 1);
     assert_int_equal(config.anti_slashing.pruning_keep_epochs, 250);
     assert_int_equal(config.signing.engine, SIGNING_BLST); /* the fast ones are opt-in */
     assert_int_equal(config.auth.open_operations.count, 1);
@@ -193,20 +199,165 @@ static void test_text_that_is_too_long_or_has_control_characters_is_refused(void
     char text[700];
     (void)snprintf(text, sizeof text, "data_dir: /%0600d\n", 1);
     refuses(text, "data_dir: is too long");
+    (void)snprintf(text, sizeof text, "data_dir: /%096d\n", 1); /* with "/admin.sock": 108 */
+    refuses(text, "data_dir: is too long for the admin socket in it (107 bytes)");
     refuses("data_dir: \"/a\\nb\"\n", "has a control character in it");
     refuses("data_dir: \"/a\\0b\"\n", "has a control character in it");
+}
+
+static void test_tls_wants_one_pair_and_a_port(void **state)
+{
+    (void)state;
+    refuses("tls: { mode: file }\n", "tls.mode: file needs tls.file.cert_path and key_path");
+    refuses("tls: { mode: file, file: { cert_path: /a } }\n", "cert_path and key_path go together");
+    refuses("tls: { file: { key_path: /a } }\n", "cert_path and key_path go together");
+    refuses("tls: { file: { cert_path: /a, key_path: /b, pkcs12_path: /c } }\n",
+            "takes the place of cert_path and key_path");
+    refuses("tls: { file: { password: secret } }\n", "use env:NAME or file:PATH");
+    refuses("tls: { mode: file, listen_port: 9000, file: { pkcs12_path: /c } }\n",
+            "is server.listen_port too");
+    refuses("tls: { file: { client_auth: maybe } }\n", "tls.file.client_auth");
+}
+
+static void test_tracing(void **state)
+{
+    (void)state;
+    loads("tracing: { otlp_endpoint: 'https://collector.example:4318', sample_ratio: 0.25, "
+          "ca_path: /etc/ca.pem }\n");
+    assert_int_equal(config.tracing.sample_millionths, 250000);
+    loads("tracing: { otlp_endpoint: 'http://127.0.0.1:4318' }\n");
+    assert_int_equal(config.tracing.sample_millionths, 10000);
+    loads("tracing: { otlp_endpoint: 'http://collector.example', allow_plaintext: true }\n");
+    refuses("tracing: { otlp_endpoint: 'http://collector.example' }\n",
+            "tracing.otlp_endpoint: is in the clear");
+    refuses("tracing: { otlp_endpoint: x }\n", "begins with neither https:// nor http://");
+    refuses("tracing: { otlp_endpoint: 'http://127.0.0.1', ca_path: /etc/ca.pem }\n",
+            "tracing.ca_path: is of no use without https://");
+}
+
+static void test_ratios_are_exact(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t millionths;
+        const char *shown;
+    } taken[] = {{"0", 0, "0"},
+                 {"1", 1000000, "1"},
+                 {"1.000000", 1000000, "1"},
+                 {"0.000001", 1, "0.000001"},
+                 {"0.5", 500000, "0.5"},
+                 {"0.050", 50000, "0.05"}};
+    static const char *const refused[] = {"",          ".",    ".5",  "1.",   "-0.5", "0.5 ",
+                                          "0,5",       "1.1",  "2",   "0x1",  "1e-1", "0.0000001",
+                                          "1.0000001", "0.-1", "50%", "0..5", "nan"};
+    const struct config_row *row = config_row_find("tracing.sample_ratio");
+    static struct config ratio;
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+        CC_CLEANUP(buf_release) struct buf text = buf_init(64);
+        assert_int_equal(config_value_set(&ratio, row, span_str(taken[i].text)).code, 0);
+        assert_int_equal(ratio.tracing.sample_millionths, taken[i].millionths);
+        assert_int_equal(config_value_text(&ratio, row, &text).code, 0);
+        assert_true(span_is(buf_span(&text), taken[i].shown));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        assert_true(error_is(config_value_set(&ratio, row, span_str(refused[i])), ERROR_CONFIG));
+    assert_int_equal(ratio.tracing.sample_millionths, 50000);
 }
 
 static void test_options_of_other_releases_are_named(void **state)
 {
     (void)state;
-    refuses("tls: { mode: file }\n", ".yaml:1: tls: is not in this release");
-    refuses("key_sources:\n  dynamodb: { table: t }\n",
-            ".yaml:2: key_sources.dynamodb: is not in this release");
-    refuses("anti_slashing: { backend: dynamodb }\n", "takes: one of sqlite, postgres, noop");
-    refuses("auth: { mode: enforce }\n", "auth.mode: is not one of the values");
+    refuses("anti_slashing: { force_ipv4: true }\n",
+            "anti_slashing.force_ipv4: is not in this release");
+    refuses("key_sources:\n  dynamodb: { status_filter: [active] }\n",
+            ".yaml:2: key_sources.dynamodb.status_filter: is not in this release");
+    refuses("anti_slashing: { backend: mysql }\n",
+            "takes: one of sqlite, postgres, dynamodb, noop");
+    refuses("anti_slashing: { backend: dynamodb }\n", "dynamodb needs anti_slashing.table");
+    refuses("auth: { mode: closed }\n", "auth.mode: is not one of the values");
+    refuses("auth: { owner_keys: [alice=00] }\n", "auth.owner_keys: are of no use without TLS");
     loads("key_sources: { filesystem: { raw_load_concurrency: 128 } }\n");
     assert_int_equal(faults.warnings, 1);
+}
+
+/* The older form: what is kept is which variable the token stands in, and its digest. */
+static void test_auth_policies_are_read(void **state)
+{
+    static const char text[] =
+        "auth_policies:\n"
+        "  vc1: { token: env:VC1_TOKEN, allowed_scopes: [sign, public_keys] }\n"
+        "  rest: { denied_scopes: [sign] }\n"
+        "unauthenticated_policy: rest\n";
+    static const char *const environment[] = {"VC1_TOKEN=0123456789abcdef", NULL};
+    static const uint8_t digest[4] = {0x9f, 0x9f, 0x51, 0x11};
+    (void)state;
+    forget();
+    write_file(text);
+    cc_err err =
+        config_load(file_name, (char *const *)(uintptr_t)environment, NULL, 0, &config, &faults);
+    (void)unlink(file_name);
+    assert_int_equal(err.code, 0);
+    const struct static_policies *policies = &config.auth.policies;
+    assert_int_equal(policies->count, 2);
+    assert_string_equal(policies->items[0].name, "vc1");
+    assert_string_equal(policies->items[0].allowed_scopes, "sign,public_keys");
+    assert_string_equal(policies->items[0].token, "env:VC1_TOKEN");
+    assert_true(policies->items[0].has_token);
+    assert_memory_equal(policies->items[0].token_digest, digest, sizeof digest);
+    assert_string_equal(policies->items[1].denied_scopes, "sign");
+    assert_false(policies->items[1].has_token);
+    assert_string_equal(config.auth.unauthenticated_policy, "rest");
+
+    CC_CLEANUP(buf_release) struct buf dump = buf_init(1 << 16);
+    assert_int_equal(config_dump(&config, &dump).code, 0);
+    assert_int_equal(buf_append(&dump, "", 1).code, 0);
+    const char *shown = (const char *)dump.data;
+    assert_null(strstr(shown, "0123456789abcdef"));
+    assert_non_null(strstr(shown, "{\"vc1\": {token: \"env:VC1_TOKEN\", allowed_scopes: "
+                                  "[sign,public_keys]}, \"rest\": {denied_scopes: [sign]}}"));
+    loads(strstr(shown, "unauthenticated_policy")); /* a dump is a configuration */
+}
+
+static void refuses_with(const char *text, const char *const *environment, const char *expected)
+{
+    forget();
+    write_file(text);
+    cc_err err =
+        config_load(file_name, (char *const *)(uintptr_t)environment, NULL, 0, &config, &faults);
+    (void)unlink(file_name);
+    assert_true(error_is(err, ERROR_CONFIG));
+    const char *shown = fault_text();
+    if (!strstr(shown, expected))
+        fail_msg("expected \"%s\" in: %s", expected, shown);
+}
+
+static void test_auth_policies_are_strict(void **state)
+{
+    static const char *const environment[] = {"A=0123456789abcde",          "B=0123456789abcdef+",
+                                              "C=0123456789abcdef",         "D=0123456789abcdef",
+                                              "E=cc_management_0123456789", NULL};
+    (void)state;
+    refuses_with("auth_policies: { vc1: { token: env:E } }\n", environment,
+                 "token of vc1: a token does not begin as management keys do");
+    refuses_with("auth_policies: { vc1: { token: env:A } }\n", environment,
+                 "token of vc1: a token has at least 16 characters");
+    refuses_with("auth_policies: { vc1: { token: env:B } }\n", environment,
+                 "token of vc1: a token has at least 16 characters");
+    refuses_with("auth_policies: { a: { token: env:C }, b: { token: env:D } }\n", environment,
+                 "token of b: another policy has it too");
+    refuses("auth_policies: { vc1: { token: 0123456789abcdef } }\n", "has a token in clear");
+    refuses("auth_policies: { vc1: { token: env:NOT_SET_ANYWHERE } }\n",
+            "auth_policies: token of vc1: names a variable that is not set");
+    refuses("auth_policies: { vc1: { token: file:tests } }\n", "names a file that can't be read");
+    refuses("auth_policies: { vc1: { scopes: [sign] } }\n", "has a member that is none of token");
+    refuses("auth_policies: { vc1: { allowed_scopes: [] } }\n", "has an empty list of scopes");
+    refuses("auth_policies: { vc1: { allowed_scopes: sign } }\n", "has scopes that are not a list");
+    refuses("auth_policies: { vc1: { allowed_scopes: [SIGN] } }\n", "has a scope that is none");
+    refuses("auth_policies: { vc1: sign }\n", "has a policy that is not a mapping");
+    refuses("auth_policies: [vc1]\n", "auth_policies: is not a mapping");
+    assert_true(error_is(load_override("auth_policies", "vc1"), ERROR_CONFIG));
+    assert_non_null(strstr(fault_text(), "is taken from a file alone"));
 }
 
 static void test_an_unreadable_file_is_a_fault(void **state)
@@ -263,6 +414,371 @@ static void test_a_database_url_is_kept_secret(void **state)
         error_is(load_override("anti_slashing.url", "postgresql://u:hush@h/d"), ERROR_CONFIG));
     assert_non_null(strstr(fault_text(), "not taken from a flag"));
     assert_null(strstr(fault_text(), "hush"));
+}
+
+/* What differs from the defaults is a configuration by itself, and stands for the same one. */
+static void test_what_was_changed_loads_again(void **state)
+{
+    (void)state;
+    static const char changed[] = "server:\n"
+                                  "  listen_port: 9001\n"
+                                  "  host_allowlist: [\"*\"]\n"
+                                  "network_overrides: {GLOAS_FORK_EPOCH: \"7\"}\n"
+                                  "key_sources:\n"
+                                  "  filesystem:\n"
+                                  "    paths: [\"/a\", \"/b\"]\n"
+                                  "anti_slashing:\n"
+                                  "  backend: postgres\n"
+                                  "  url: \"postgresql://h/d\"\n"
+                                  "  new_key_policy:\n"
+                                  "    quarantine_epochs: 0\n"
+                                  "http:\n"
+                                  "  key_manager_api:\n"
+                                  "    enabled: true\n";
+    CC_CLEANUP(buf_release) struct buf text = buf_init(1 << 16);
+    CC_CLEANUP(buf_release) struct buf none = buf_init(1 << 16);
+    loads(changed);
+    assert_int_equal(
+        config_dump_changed(&config, "anti_slashing.url", "postgresql://h/d", &text).code, 0);
+    assert_true(span_is(buf_span(&text), changed));
+    text.len = 0;
+    assert_int_equal(config_dump_changed(&config, "", "", &text).code, 0);
+    assert_int_equal(buf_append(&text, "", 1).code, 0);
+    assert_non_null(strstr((const char *)text.data, "  url: \"********\"\n"));
+    loads("");
+    assert_int_equal(config_dump_changed(&config, "", "", &none).code, 0);
+    assert_int_equal(none.len, 0);
+}
+
+/* Where the secret is may be written anywhere, in a flag too. */
+static void test_a_secret_may_be_elsewhere(void **state)
+{
+    (void)state;
+    char option[128], path[64];
+    static const char *const environment[] = {"CONTAINMENT_ANTI_SLASHING__URL=env:DB_URL",
+                                              "DB_URL_OLD=postgresql://u:old@h/d",
+                                              "DB_URL=postgresql://u:hush@h/d", NULL};
+    static const char *const unset[] = {"CONTAINMENT_ANTI_SLASHING__URL=env:DB_URL",
+                                        "DB_URL_OLD=postgresql://u:old@h/d", NULL};
+    static const char *const nameless[] = {"CONTAINMENT_ANTI_SLASHING__URL=env:", "=x", NULL};
+    assert_int_equal(load_environment(environment).code, 0);
+    assert_string_equal(config.anti_slashing.url, "postgresql://u:hush@h/d");
+    assert_true(error_is(load_environment(unset), ERROR_CONFIG));
+    assert_non_null(strstr(fault_text(), "anti_slashing.url: names a variable that is not set"));
+    assert_true(error_is(load_environment(nameless), ERROR_CONFIG));
+
+    (void)snprintf(path, sizeof path, "test-secret-%d", (int)getpid());
+    (void)snprintf(option, sizeof option, "file:%s", path);
+    assert_int_equal(file_write_durable(path, span_str("postgresql://u:hush@h/d\n"), false).code,
+                     0);
+    assert_int_equal(load_override("signer_state.url", option).code, 0);
+    assert_string_equal(config.signer_state.url, "postgresql://u:hush@h/d");
+    assert_int_equal(
+        file_write_durable(path, span_str("postgresql://u:hush@h/d\nmore\n"), false).code, 0);
+    assert_true(error_is(load_override("signer_state.url", option), ERROR_CONFIG));
+    assert_null(strstr(fault_text(), "hush"));
+    assert_int_equal(unlink(path), 0);
+    assert_true(error_is(load_override("signer_state.url", option), ERROR_CONFIG));
+    assert_non_null(strstr(fault_text(), "names a file that can't be read"));
+    /* Of other options it is the value itself. */
+    assert_int_equal(load_override("network", "file:elsewhere").code, 0);
+    assert_string_equal(config.network.network, "file:elsewhere");
+}
+
+static void test_the_state_stores_url_is_kept_secret(void **state)
+{
+    (void)state;
+    CC_CLEANUP(buf_release) struct buf text = buf_init(1 << 16);
+    refuses("signer_state: { backend: postgres }\n", "postgres needs signer_state.url");
+    loads("signer_state: { backend: postgres, url: 'postgresql://u:hush@h/d' }\n");
+    assert_int_equal(config.signer_state.backend, STATE_POSTGRES);
+    assert_int_equal(config_dump(&config, &text).code, 0);
+    assert_int_equal(buf_append(&text, "", 1).code, 0);
+    assert_null(strstr((const char *)text.data, "hush"));
+    assert_true(
+        error_is(load_override("signer_state.url", "postgresql://u:hush@h/d"), ERROR_CONFIG));
+    assert_non_null(strstr(fault_text(), "CONTAINMENT_SIGNER_STATE__URL"));
+    assert_null(strstr(fault_text(), "hush"));
+}
+
+static void test_there_is_one_shared_key_store(void **state)
+{
+    (void)state;
+    CC_CLEANUP(buf_release) struct buf text = buf_init(1 << 16);
+    loads("key_sources: { postgres: { url: 'postgresql://u:hush@h/d' } }\n");
+    assert_string_equal(config.key_sources.postgres.url, "postgresql://u:hush@h/d");
+    assert_false(config_uses_aws(&config));
+    assert_int_equal(config_dump(&config, &text).code, 0);
+    assert_int_equal(buf_append(&text, "", 1).code, 0);
+    assert_null(strstr((const char *)text.data, "hush"));
+    assert_true(error_is(load_override("key_sources.postgres.url", "postgresql://u:hush@h/d"),
+                         ERROR_CONFIG));
+    assert_non_null(strstr(fault_text(), "CONTAINMENT_KEY_SOURCES__POSTGRES__URL"));
+    assert_null(strstr(fault_text(), "hush"));
+    loads("key_sources: { dynamodb: { table: keys } }\n");
+    assert_true(config_uses_aws(&config));
+    refuses("key_sources: { postgres: { url: 'postgresql://h/d' }, dynamodb: { table: keys } }\n",
+            "there is one key store");
+    loads("key_sources: { dynamodb: { table: keys, max_concurrent_reads: 16 } }\n");
+    assert_int_equal(faults.warnings, 1);
+}
+
+static void test_keys_of_an_enclaves_root_are_kms_keys_with_a_threshold(void **state)
+{
+    static const char arns[] = "tee: { root: { kms_key_arns: [%s, %s], threshold: %s } }\n";
+    static const char one[] = "'arn:aws:kms:eu-central-1:111122223333:key/1-a'";
+    static const char two[] = "'arn:aws:kms:us-east-1:111122223333:key/2-b'";
+    char text[512];
+    (void)state;
+    (void)snprintf(text, sizeof text, arns, one, two, "2");
+    loads(text);
+    assert_int_equal(config_root_threshold(&config.tee.root), 2);
+    (void)snprintf(text, sizeof text, arns, one, two, "3");
+    refuses(text, "tee.root.threshold: more than there are");
+    (void)snprintf(text, sizeof text, arns, one, two, "0");
+    refuses(text, "tee.root.threshold: must be given");
+    (void)snprintf(text, sizeof text, arns, one, one, "1");
+    refuses(text, "tee.root.kms_key_arns: ARNs of KMS keys");
+    (void)snprintf(text, sizeof text, arns, one, "'arn:aws:kms:eu-central-1:111122223333:alias/a'",
+                   "1");
+    refuses(text, "tee.root.kms_key_arns: ARNs of KMS keys");
+    (void)snprintf(text, sizeof text, "tee: { root: { kms_key_arns: [%s] } }\n", one);
+    loads(text);
+    assert_int_equal(config_root_threshold(&config.tee.root), 1);
+}
+
+static void test_T25_auto_unseal_is_for_an_enclave_that_names_kms_keys(void **state)
+{
+    static const char arn[] = "'arn:aws:kms:eu-central-1:111122223333:key/1-a'";
+    static const char text[] = "signer_state: { auto_unseal: true }\ntee: { platform: %s, root: { "
+                               "kms_key_arns: [%s] } }\ntls: { mode: %s }\nnetwork: minimal\n";
+    char file[512];
+    (void)state;
+    (void)snprintf(file, sizeof file, text, "nitro", "", "atls");
+    refuses(file, "signer_state.auto_unseal: is for an enclave");
+    (void)snprintf(file, sizeof file, text, "none", arn, "disabled");
+    refuses(file, "signer_state.auto_unseal: is for an enclave");
+    (void)snprintf(file, sizeof file, text, "nitro", arn, "atls");
+    loads(file);
+    assert_true(config_uses_aws(&config));
+}
+
+static void test_earlier_images_are_pcr0(void **state)
+{
+    char image[97] = {0};
+    char text[512];
+    (void)state;
+    memset(image, 'a', 96);
+    (void)snprintf(text, sizeof text, "tee: { root: { images: [\"%s\"] } }\n", image);
+    loads(text);
+    (void)snprintf(text, sizeof text, "tee: { root: { images: [\"%s\", \"%s\"] } }\n", image,
+                   image);
+    refuses(text, "tee.root.images: PCR0 of images");
+    (void)snprintf(text, sizeof text, "tee: { root: { images: [\"%s\"] } }\n", image + 2);
+    refuses(text, "tee.root.images: PCR0 of images");
+    memset(image, '0', 96); /* of an enclave in debug mode */
+    (void)snprintf(text, sizeof text, "tee: { root: { images: [\"%s\"] } }\n", image);
+    refuses(text, "tee.root.images: PCR0 of images");
+}
+
+/* What an image measures is its file: who starts an enclave changes nothing of it, and makes none of what is none. */
+static void test_P26_an_enclaves_options_come_from_its_file_alone(void **state)
+{
+    static const char *const other[] = {"CONTAINMENT_SERVER__LISTEN_PORT=1", NULL};
+    static const char *const outside[] = {"CONTAINMENT_TEE__PLATFORM=none", NULL};
+    static const char *const inside[] = {"CONTAINMENT_TEE__PLATFORM=nitro", NULL};
+    static const struct config_override flag[] = {
+        {"server.listen_port", "1", "--server.listen_port"}};
+    (void)state;
+    refuses_with("tee: { platform: nitro }\n", other,
+                 "CONTAINMENT_SERVER__LISTEN_PORT: server.listen_port: an enclave");
+    refuses_with("tee: { platform: nitro }\n", outside,
+                 "CONTAINMENT_TEE__PLATFORM: tee.platform: an enclave");
+    refuses_with("network: mainnet\n", inside,
+                 "CONTAINMENT_TEE__PLATFORM: tee.platform: an enclave");
+    forget();
+    write_file("tee: { platform: nitro }\ntls: { mode: atls }\n");
+    assert_true(error_is(config_load(file_name, NULL, flag, 1, &config, &faults), ERROR_CONFIG));
+    (void)unlink(file_name);
+    assert_non_null(strstr(fault_text(), "--server.listen_port: server.listen_port: an enclave"));
+    assert_int_equal(config.server.listen_port, 9000);
+}
+
+/* An enclave's disk is memory, and KMS encrypts to anybody's keys. */
+static void test_P26_an_enclave_keeps_nothing_that_ends_with_it(void **state)
+{
+    static const char both[] = "tee: { platform: nitro }\ntls: { mode: atls }\n";
+    char text[512];
+    (void)state;
+    (void)snprintf(text, sizeof text, "network: mainnet\n%s", both);
+    refuses_with(text, NULL, "signer_state.backend: sqlite lies in the enclave's memory");
+    refuses_with(text, NULL, "anti_slashing.backend: sqlite lies in the enclave's memory");
+    refuses_with(text, NULL, "tee.root.kms_key_arns: an enclave's chamber would end with it");
+    (void)snprintf(text, sizeof text, "network: minimal\n%s", both);
+    loads(text);
+    (void)snprintf(text, sizeof text, "network: minimal\n%ssigner_state: { kms: true }\n", both);
+    refuses_with(text, NULL, "signer_state.allowed_kms_key_arns: an enclave names its KMS keys");
+    (void)snprintf(text, sizeof text,
+                   "network: minimal\n%ssigner_state: { kms: true, allowed_kms_key_arns: "
+                   "[\"arn:aws:kms:eu-central-1:111122223333:key/"
+                   "11111111-2222-3333-4444-555555555555\"] }\n",
+                   both);
+    loads(text);
+    loads("network: mainnet\nsigner_state: { kms: true }\n");
+}
+
+#define KEY_ROOT                                                                                   \
+    "root: { kms_key_arns: [\"arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555\"] }"
+#define NITRO                                                                                      \
+    "tee: { platform: nitro, aws_account: \"111122223333\", " KEY_ROOT " }\ntls: { mode: atls }\n"
+#define NITRO_NO "tee: { platform: nitro }\ntls: { mode: atls }\n"
+#define TABLES                                                                                     \
+    "signer_state: { backend: dynamodb, table: states }\n"                                         \
+    "anti_slashing: { backend: dynamodb, table: history }\n"
+
+#define OWNER                                                                                      \
+    "auth: { owner_keys: "                                                                         \
+    "[alice=d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a] }\n"
+
+static void test_T11_an_enclave_names_its_account_and_no_clear_endpoint(void **state)
+{
+    static const char *const endpoints[] = {"endpoint_url", "kms_endpoint_url",
+                                            "dynamodb_endpoint_url", "sts_endpoint_url"};
+    char text[768], wanted[96];
+    (void)state;
+    loads("network: mainnet\n" NITRO OWNER TABLES);
+    assert_string_equal(config.tee.aws_account, "111122223333");
+    refuses_with("network: mainnet\n" NITRO_NO TABLES, NULL,
+                 "tee.aws_account: an enclave names the account");
+    loads("network: minimal\n" NITRO_NO TABLES);
+    loads("network: mainnet\n" TABLES);
+    loads("network: mainnet\n"
+          "tee: { aws_account: \"111122223333\" }\n" TABLES);
+    refuses("tee: { aws_account: \"11112222333\" }\n", "is not the 12 digits");
+    refuses("tee: { aws_account: \"11112222333x\" }\n", "is not the 12 digits");
+    for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
+        (void)snprintf(text, sizeof text,
+                       "network: mainnet\n" NITRO OWNER TABLES
+                       "aws: { %s: \"http://a.example\" }\n",
+                       endpoints[i]);
+        (void)snprintf(wanted, sizeof wanted, "aws.%s: is not https://", endpoints[i]);
+        refuses_with(text, NULL, wanted);
+        (void)snprintf(text, sizeof text,
+                       "network: mainnet\n" NITRO OWNER TABLES
+                       "aws: { %s: \"https://a.example\" }\n",
+                       endpoints[i]);
+        loads(text);
+        (void)snprintf(text, sizeof text,
+                       "network: minimal\n" NITRO TABLES "aws: { %s: \"http://a.example\" }\n",
+                       endpoints[i]);
+        loads(text);
+    }
+}
+
+#define KEY "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"
+
+static void test_T11_a_databases_password_from_kms(void **state)
+{
+    static const char *const bad[] = {"x",
+                                      KEY,
+                                      KEY " ",
+                                      KEY " !!!!",
+                                      KEY " QUJD QUJD",
+                                      "arn:aws:kms:eu-central-1:111122223333:alias/a QUJD",
+                                      " QUJD"};
+    static const char *const where[] = {"anti_slashing: { backend: postgres, ",
+                                        "signer_state: { backend: postgres, ",
+                                        "key_sources: { postgres: { "};
+    static const char *const end[] = {"}", "}", "} }"};
+    char text[1024];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(where); i++) {
+        (void)snprintf(text, sizeof text,
+                       "network: minimal\n%s%surl: 'host=h', url_password_kms: '%s QUJD' %s\n",
+                       NITRO_NO, where[i], KEY, end[i]);
+        loads(text);
+        assert_true(config_uses_aws(&config));
+        (void)snprintf(text, sizeof text,
+                       "network: minimal\n%surl: 'host=h', url_password_kms: '%s QUJD' %s\n",
+                       where[i], KEY, end[i]);
+        refuses_with(text, NULL, "url_password_kms: is opened by the attestation of an enclave");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        (void)snprintf(text, sizeof text,
+                       "network: minimal\n%s%surl: 'host=h', url_password_kms: '%s' }\n", NITRO_NO,
+                       where[0], bad[i]);
+        refuses_with(text, NULL, "anti_slashing.url_password_kms: ");
+    }
+}
+
+static void test_T11_dynamodbs_credentials_from_kms(void **state)
+{
+    static const char *const uses[] = {"signer_state: { backend: dynamodb, table: t }\n",
+                                       "anti_slashing: { backend: dynamodb, table: t }\n",
+                                       "key_sources: { dynamodb: { table: t } }\n"};
+    static const char wanted[] = "aws.dynamodb_credentials_kms: ";
+    char text[1024];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
+        (void)snprintf(text, sizeof text,
+                       "network: minimal\n%s%saws: { dynamodb_credentials_kms: '%s QUJD' }\n",
+                       NITRO_NO, uses[i], KEY);
+        loads(text);
+        (void)snprintf(text, sizeof text,
+                       "network: minimal\n%saws: { dynamodb_credentials_kms: '%s QUJD' }\n",
+                       uses[i], KEY);
+        refuses_with(text, NULL, "dynamodb_credentials_kms: is opened by the attestation of an");
+    }
+    (void)snprintf(text, sizeof text,
+                   "network: minimal\n%saws: { dynamodb_credentials_kms: '%s QUJD' }\n", NITRO_NO,
+                   KEY);
+    refuses_with(text, NULL, "dynamodb_credentials_kms: nothing is in DynamoDB");
+    (void)snprintf(text, sizeof text,
+                   "network: minimal\n%s%saws: { dynamodb_credentials_kms: '%s' }\n", NITRO_NO,
+                   uses[0], KEY);
+    refuses_with(text, NULL, wanted);
+}
+
+/* Nobody is inside, and another authority than AWS's vouches for any image. */
+static void test_P26_an_enclave_names_its_owner_and_no_other_authority(void **state)
+{
+    static const char rest[] =
+        "tee: { platform: nitro, aws_account: \"111122223333\", root: "
+        "{ kms_key_arns: [\"" KEY "\"]%s } }\ntls: { mode: atls }\n" TABLES "network: %s\n%s";
+    char text[1024];
+    (void)state;
+    (void)snprintf(text, sizeof text, rest, "", "mainnet", OWNER);
+    loads(text);
+    (void)snprintf(text, sizeof text, rest, "", "mainnet", "");
+    refuses_with(text, NULL, "auth.owner_keys: an enclave names a key of its owner");
+    (void)snprintf(text, sizeof text, rest, ", certificate: /etc/root.pem", "mainnet", OWNER);
+    refuses_with(text, NULL, "tee.root.certificate: is for tests");
+    (void)snprintf(text, sizeof text, rest, ", certificate: /etc/root.pem", "minimal", "");
+    loads(text);
+    loads("network: mainnet\n" TABLES);
+}
+
+/* A section that one word may stand for, from the file, the environment and a flag. */
+static void test_a_word_may_stand_for_a_section(void **state)
+{
+    (void)state;
+    loads("anti_slashing:\n  new_key_policy: allow\n");
+    assert_int_equal(config.anti_slashing.quarantine_epochs, 0);
+    loads("anti_slashing:\n  new_key_policy: { quarantine_epochs: 5 }\n");
+    assert_int_equal(config.anti_slashing.quarantine_epochs, 5);
+    loads("anti_slashing:\n  new_key_policy:\n");
+    assert_int_equal(config.anti_slashing.quarantine_epochs, 2);
+    refuses("anti_slashing:\n  new_key_policy: deny\n",
+            ".yaml:2: anti_slashing.new_key_policy: is a section, not a value, or the word allow");
+    refuses("anti_slashing:\n  new_key_policy: [allow]\n", ".yaml:2: anti_slashing.new_key_policy");
+    refuses("anti_slashing: allow\n", ".yaml:1: anti_slashing: is a section, not a value");
+    const char *const environment[] = {"CONTAINMENT_ANTI_SLASHING__NEW_KEY_POLICY=allow", NULL};
+    assert_int_equal(load_environment(environment).code, 0);
+    assert_int_equal(config.anti_slashing.quarantine_epochs, 0);
+    assert_int_equal(load_override("anti_slashing.new_key_policy", "allow").code, 0);
+    assert_int_equal(config.anti_slashing.quarantine_epochs, 0);
+    assert_true(error_is(load_override("anti_slashing.new_key_policy", "no"), ERROR_CONFIG));
+    assert_non_null(strstr(fault_text(), "or the word allow"));
 }
 
 static void test_open_operations_must_exist(void **state)
@@ -328,10 +844,11 @@ static void test_unknown_names_of_the_environment(void **state)
     assert_non_null(
         strstr(fault_text(), "CONTAINMENT_SERVER__LISTEN_PRT: server.listen_prt: unknown option"));
 
-    const char *later[] = {"CONTAINMENT_TLS__MODE=file", NULL};
+    const char *later[] = {"CONTAINMENT_ANTI_SLASHING__FORCE_IPV4=x", NULL};
     assert_true(error_is(load_environment(later), ERROR_CONFIG));
-    assert_non_null(
-        strstr(fault_text(), "CONTAINMENT_TLS__MODE: tls.mode: is not in this release"));
+    assert_non_null(strstr(
+        fault_text(),
+        "CONTAINMENT_ANTI_SLASHING__FORCE_IPV4: anti_slashing.force_ipv4: is not in this release"));
 
     const char *wrong[] = {"CONTAINMENT_SERVER__LISTEN_PORT=nine", NULL};
     assert_true(error_is(load_environment(wrong), ERROR_CONFIG));
@@ -363,7 +880,7 @@ static void test_P01_no_option_weakens_durability(void **state)
                 fail_msg("%s looks like a switch of durability", config_rows[i].path);
 
     const struct config_row *backend = config_row_find("anti_slashing.backend");
-    assert_string_equal(backend->choices, "sqlite|postgres|noop");
+    assert_string_equal(backend->choices, "sqlite|postgres|dynamodb|noop");
 
     static const char *const not_files[] = {":memory:", "file::memory:", "file:x?mode=memory",
                                             ":x"};
@@ -392,8 +909,46 @@ static void test_each_row_is_documented_and_its_default_is_in_range(void **state
         assert_false(config_is_later(row->path));
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(row->path, config_rows[j].path);
-        assert_int_equal(load_override(row->path, row->default_text).code, 0);
+        if (strncmp(row->path, "tee.", 4) != 0) /* those come from the file alone */
+            assert_int_equal(load_override(row->path, row->default_text).code, 0);
     }
+}
+
+static void test_the_digest_is_of_what_the_core_has(void **state)
+{
+    (void)state;
+    uint8_t before[32];
+    uint8_t after[32];
+    config_defaults(&config);
+    assert_int_equal(config_digest(&config, before).code, 0);
+    assert_int_equal(config_digest(&config, after).code, 0);
+    assert_memory_equal(before, after, sizeof before);
+    /* An option of the front's alone, and one of the supervisor's. */
+    config.server.max_connections++;
+    config.tls.listen_port++;
+    assert_int_equal(config_digest(&config, after).code, 0);
+    assert_memory_equal(before, after, sizeof before);
+    /* One of the core's. */
+    config.anti_slashing.max_future_epochs++;
+    assert_int_equal(config_digest(&config, after).code, 0);
+    assert_memory_not_equal(before, after, sizeof before);
+    /* The digest is public: a secret counts as set or not, or it could be guessed. */
+    (void)snprintf(config.anti_slashing.url, sizeof config.anti_slashing.url,
+                   "postgresql://a:b@c/d");
+    assert_int_equal(config_digest(&config, before).code, 0);
+    assert_memory_not_equal(before, after, sizeof before);
+    (void)snprintf(config.anti_slashing.url, sizeof config.anti_slashing.url,
+                   "postgresql://a:x@c/d");
+    assert_int_equal(config_digest(&config, after).code, 0);
+    assert_memory_equal(before, after, sizeof before);
+    /* What the core itself gets by its descriptor has the digest of the whole. */
+    struct buf blob = buf_init(1 << 18);
+    static struct config part;
+    assert_int_equal(config_encode(&config, CONFIG_FOR_CORE, &blob).code, 0);
+    assert_int_equal(config_decode(buf_span(&blob), CONFIG_FOR_CORE, &part).code, 0);
+    assert_int_equal(config_digest(&part, after).code, 0);
+    assert_memory_equal(before, after, sizeof before);
+    buf_release(&blob);
 }
 
 static void test_dump_and_example_load_again(void **state)
@@ -444,8 +999,10 @@ static void test_each_option_has_its_flag(void **state)
         assert_true(flag_is(flag, config_rows[i].path));
     }
     assert_true(flag_is("anti-slashing-sqlite-path", "anti_slashing.path"));
-    assert_true(flag_is("tls-mode", "tls"));
-    assert_true(flag_is("signer-state-backend", "signer_state"));
+    assert_true(flag_is("anti-slashing-force-ipv4", "anti_slashing.force_ipv4"));
+    assert_true(
+        flag_is("signer-state-unseal-timeout-minutes", "signer_state.unseal_timeout_minutes"));
+    assert_true(flag_is("anti-slashing-new-key-policy", "anti_slashing.new_key_policy"));
     assert_true(flag_is("", NULL));
     assert_true(flag_is("server", NULL));
     assert_true(flag_is("server-listen-ports", NULL));
@@ -463,6 +1020,15 @@ static int release(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keys_of_an_enclaves_root_are_kms_keys_with_a_threshold),
+        cmocka_unit_test(test_T25_auto_unseal_is_for_an_enclave_that_names_kms_keys),
+        cmocka_unit_test(test_earlier_images_are_pcr0),
+        cmocka_unit_test(test_P26_an_enclaves_options_come_from_its_file_alone),
+        cmocka_unit_test(test_P26_an_enclave_keeps_nothing_that_ends_with_it),
+        cmocka_unit_test(test_T11_an_enclave_names_its_account_and_no_clear_endpoint),
+        cmocka_unit_test(test_P26_an_enclave_names_its_owner_and_no_other_authority),
+        cmocka_unit_test(test_T11_a_databases_password_from_kms),
+        cmocka_unit_test(test_T11_dynamodbs_credentials_from_kms),
         cmocka_unit_test(test_defaults_are_those_that_are_promised),
         cmocka_unit_test(test_a_file_sets_every_type),
         cmocka_unit_test(test_an_empty_file_or_section_is_the_defaults),
@@ -471,11 +1037,20 @@ int main(void)
         cmocka_unit_test(test_all_faults_are_collected),
         cmocka_unit_test(test_a_list_that_is_too_long_is_refused),
         cmocka_unit_test(test_text_that_is_too_long_or_has_control_characters_is_refused),
+        cmocka_unit_test(test_tls_wants_one_pair_and_a_port),
+        cmocka_unit_test(test_tracing),
+        cmocka_unit_test(test_ratios_are_exact),
         cmocka_unit_test(test_options_of_other_releases_are_named),
+        cmocka_unit_test(test_auth_policies_are_read),
+        cmocka_unit_test(test_auth_policies_are_strict),
         cmocka_unit_test(test_an_unreadable_file_is_a_fault),
         cmocka_unit_test(test_noop_needs_its_long_name),
         cmocka_unit_test(test_engines_have_their_names),
         cmocka_unit_test(test_a_database_url_is_kept_secret),
+        cmocka_unit_test(test_a_secret_may_be_elsewhere),
+        cmocka_unit_test(test_the_state_stores_url_is_kept_secret),
+        cmocka_unit_test(test_there_is_one_shared_key_store),
+        cmocka_unit_test(test_a_word_may_stand_for_a_section),
         cmocka_unit_test(test_open_operations_must_exist),
         cmocka_unit_test(test_sighup_takes_only_what_is_reloadable),
         cmocka_unit_test(test_the_environment_overrides_the_file),
@@ -483,7 +1058,9 @@ int main(void)
         cmocka_unit_test(test_overrides_are_checked_like_the_file),
         cmocka_unit_test(test_P01_no_option_weakens_durability),
         cmocka_unit_test(test_each_row_is_documented_and_its_default_is_in_range),
+        cmocka_unit_test(test_the_digest_is_of_what_the_core_has),
         cmocka_unit_test(test_dump_and_example_load_again),
+        cmocka_unit_test(test_what_was_changed_loads_again),
         cmocka_unit_test(test_the_documentation_is_what_the_table_says),
         cmocka_unit_test(test_each_option_has_its_flag),
     };

@@ -283,7 +283,7 @@ static void test_C01_malformed_messages_are_shut_out(void **state)
 
 static void test_C01_questions_out_of_the_table_are_shut_out(void **state)
 {
-    static const uint32_t questions[] = {0, ASK_HIGH_WATERMARK + 1, UINT32_MAX};
+    static const uint32_t questions[] = {0, ASK_ALLOWED + 1, UINT32_MAX};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
         const struct a_query query = {.id = 1, .question = questions[i]};

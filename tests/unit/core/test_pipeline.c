@@ -87,10 +87,14 @@ static cc_err fake_check(struct slash_store *s,
     return err;
 }
 
-static cc_err fake_register(struct slash_store *s, const struct eth_pubkey *keys, size_t n)
+static cc_err fake_register(struct slash_store *s,
+                            const struct eth_pubkey *keys,
+                            size_t n,
+                            const struct slash_watermark *floor)
 {
     (void)s;
     (void)keys;
+    (void)floor;
     (void)atomic_fetch_add(&store.registered, (unsigned)n);
     return CC_OK;
 }
@@ -184,6 +188,8 @@ static struct registry *registry;
 static struct front_link *link_;
 static struct vault_client *vault;
 static struct backlog *backlog;
+static struct board *board;
+static struct slashing_jobs *jobs;
 static struct writer *writer;
 static struct objects *objects;
 static int door_a[2]; /* [0] is the front's */
@@ -191,6 +197,8 @@ static int door_b[2]; /* [0] is the vault's */
 static int line[2];
 static struct front_door door;
 static struct door_message message;
+
+static const struct eth_network no_clock;
 
 static void start(bool prune)
 {
@@ -209,16 +217,25 @@ static void start(bool prune)
     assert_int_equal(front_link_accept(link_, &door).code, 0);
     assert_int_equal(vault_client_start(door_b[1], LIFE, THREADS, table, link_, &vault).code, 0);
     assert_int_equal(backlog_new(DEADLINE_MS, BATCH_MAX, &backlog).code, 0);
+    assert_int_equal(board_new(&board).code, 0);
+    const struct slashing_jobs_settings work = {.history = &store.base,
+                                                .link = link_,
+                                                .board = board,
+                                                .slots_per_epoch = 32,
+                                                .keep_epochs = 250};
+    assert_int_equal(slashing_jobs_new(&work, &jobs).code, 0);
     const struct writer_settings settings = {.history = &store.base,
                                              .table = table,
                                              .registry = registry,
                                              .vault = vault,
                                              .link = link_,
                                              .backlog = backlog,
+                                             .jobs = jobs,
                                              .prune = prune,
                                              .prune_interval_ms = 1,
                                              .keep_epochs = 250,
-                                             .slots_per_epoch = 32};
+                                             .slots_per_epoch = 32,
+                                             .quarantine = {&no_clock, 0}};
     assert_int_equal(writer_start(&settings, &writer).code, 0);
     assert_int_equal(objects_start(backlog, vault, link_, &objects).code, 0);
 }
@@ -237,6 +254,8 @@ static int down(void **state)
     front_link_stop(link_);
     front_link_drop(link_);
     writer_stop(writer);
+    slashing_jobs_free(jobs);
+    board_free(board);
     objects_stop(objects);
     vault_client_stop(vault);
     front_link_free(link_);
@@ -604,6 +623,56 @@ static void test_upkeep_is_done_when_it_is_quiet(void **state)
         (void)usleep(1000);
 }
 
+static struct board_view look(void)
+{
+    static struct board_view view;
+    board_read(board, &view);
+    return view;
+}
+
+static void test_the_page_waits_for_a_pause_of_signing(void **state)
+{
+    (void)state;
+    store_tell(ERROR_NONE, 0, true);
+    record(1, SLASHABLE_ATTESTATION, 1);
+    store_await_calls(1);
+    (void)look();
+    record(2, SLASHABLE_ATTESTATION, 2);
+    store_release_one();
+    store_await_calls(2); /* between the two batches nothing was counted */
+    assert_int_equal(atomic_load(&store.probes), 0);
+    store_tell(ERROR_NONE, 0, false);
+    while (!look().history_at)
+        (void)usleep(1000);
+    assert_int_equal(atomic_load(&store.probes), 1);
+}
+
+static cc_err
+see_whether_up(void *context, struct slash_store *history, const struct slash_watermark *floor)
+{
+    (void)history;
+    (void)floor;
+    *(bool *)context = writer_store_is_up(writer);
+    return CC_OK;
+}
+
+static void test_what_the_page_cannot_be_told_is_no_failure_of_the_history(void **state)
+{
+    (void)state;
+    while (atomic_load(&store.upkeeps) < 3)
+        (void)usleep(1000);
+    store_tell(ERROR_STORE, 0, false);
+    (void)look();
+    while (!atomic_load(&store.probes)) {
+        writer_poke(writer);
+        (void)usleep(1000);
+    }
+    bool up = false;
+    assert_int_equal(writer_run(writer, see_whether_up, &up, 10000).code, 0);
+    assert_true(up);
+    assert_int_equal(look().history_at, 0);
+}
+
 static void test_claims_of_a_front_that_is_gone_are_dropped(void **state)
 {
     (void)state;
@@ -906,6 +975,8 @@ int main(void)
         TEST(test_keys_are_registered_by_the_writer),
         cmocka_unit_test_setup_teardown(test_pruning_goes_on_in_steps, up_with_pruning, down),
         TEST(test_upkeep_is_done_when_it_is_quiet),
+        TEST(test_the_page_waits_for_a_pause_of_signing),
+        TEST(test_what_the_page_cannot_be_told_is_no_failure_of_the_history),
         TEST(test_claims_of_a_front_that_is_gone_are_dropped),
         TEST(test_claims_are_split_among_the_vaults_threads),
         TEST(test_the_engine_decides_what_is_split),

@@ -4,37 +4,14 @@
 
 #include "base/alloc.h"
 
-#include "core/registry.h"
+#include "support/registry_case.h"
 #include "support/test.h"
-
-static struct registry *registry;
-
-static int set_up(void **state)
-{
-    (void)state;
-    return registry_new(&registry).code;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    registry_free(registry);
-    registry = NULL;
-    return 0;
-}
-
-static struct eth_pubkey pubkey(unsigned n)
-{
-    struct eth_pubkey key = {{0}};
-    memcpy(key.bytes + 20, &n, sizeof n);
-    return key;
-}
 
 static struct l_key item(enum l_state how, unsigned n)
 {
     struct l_key key = {.state = how,
                         .has_pubkey = 1,
-                        .pubkey = pubkey(n),
+                        .pubkey = numbered_pubkey(n),
                         .key = {how == L_LOADED ? n : 0, how == L_LOADED}};
     (void)snprintf(key.path, sizeof key.path, "/keys/%u.json", n);
     if (how == L_FAILED)
@@ -68,29 +45,6 @@ static size_t end(bool complete, struct registry_key *ret_first)
     return count;
 }
 
-static void register_all(void)
-{
-    struct eth_pubkey keys[REGISTRY_TAKE_MAX];
-    size_t n;
-    while ((n = registry_take_unregistered(registry, keys, REGISTRY_TAKE_MAX)))
-        registry_registered(registry, keys, n);
-}
-
-static struct key_lookup look(unsigned n)
-{
-    const struct eth_pubkey key = pubkey(n);
-    struct key_lookup lookup;
-    registry_find(registry, &key, &lookup);
-    return lookup;
-}
-
-static struct registry_counts counts(void)
-{
-    struct registry_counts c;
-    registry_count(registry, &c);
-    return c;
-}
-
 /* One whole load of keys 1..n. */
 static void load(unsigned n)
 {
@@ -110,17 +64,17 @@ static void test_P15_a_key_is_active_only_with_its_protection_row(void **state)
     (void)state;
     registry_scan_begin(registry);
     assert_false(feed(L_FOUND, 1));
-    assert_int_equal(look(1).state, KEY_STATE_LOADING);
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_LOADING);
     assert_int_equal(registry_take_unregistered(registry, keys, 4), 0);
     assert_true(feed(L_LOADED, 1));
-    assert_int_equal(look(1).state, KEY_STATE_LOADING);
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_LOADING);
     assert_int_equal(counts().active, 0);
     assert_false(registry_wait_registered(registry, 1));
     assert_int_equal(registry_take_unregistered(registry, keys, 4), 1);
-    assert_int_equal(look(1).state, KEY_STATE_LOADING); /* taken is not done */
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_LOADING); /* taken is not done */
     registry_registered(registry, keys, 1);
-    assert_int_equal(look(1).state, KEY_STATE_ACTIVE);
-    assert_int_equal(look(1).handle.index, 1);
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(1).handle.index, 1);
     assert_int_equal(counts().active, 1);
     assert_true(registry_wait_registered(registry, 0));
 }
@@ -134,10 +88,10 @@ static void test_the_set_is_unknown_until_every_file_was_looked_at(void **state)
     registry_scan_begin(registry);
     (void)feed(L_FOUND, 1);
     (void)feed(L_FOUND, 2);
-    assert_false(look(3).set_known);
+    assert_false(numbered_lookup(3).set_known);
     assert_true(error_is(registry_list(registry, &keys, &count), ERROR_KEY_LOADING));
     listed(true);
-    assert_true(look(3).set_known);
+    assert_true(numbered_lookup(3).set_known);
     assert_int_equal(registry_list(registry, &keys, &count).code, 0);
     assert_int_equal(count, 2); /* complete, though nothing is decrypted yet */
     cc_free(keys);
@@ -152,10 +106,10 @@ static void test_a_file_without_a_public_key_keeps_the_set_unknown(void **state)
     registry_scan_begin(registry);
     assert_int_equal(registry_scan_key(registry, &unnamed, &more).code, 0);
     listed(true);
-    assert_false(look(1).set_known);
+    assert_false(numbered_lookup(1).set_known);
     (void)feed(L_LOADED, 1);
     (void)end(true, NULL);
-    assert_true(look(1).set_known);
+    assert_true(numbered_lookup(1).set_known);
 }
 
 static void test_a_directory_that_cannot_be_read_keeps_the_set_unknown(void **state)
@@ -164,12 +118,12 @@ static void test_a_directory_that_cannot_be_read_keeps_the_set_unknown(void **st
     registry_scan_begin(registry);
     (void)feed(L_FOUND, 1);
     listed(false);
-    assert_false(look(1).set_known);
+    assert_false(numbered_lookup(1).set_known);
     (void)feed(L_LOADED, 1);
     register_all();
     (void)end(false, NULL);
-    assert_false(look(1).set_known);
-    assert_int_equal(look(1).state, KEY_STATE_ACTIVE); /* it can sign all the same */
+    assert_false(numbered_lookup(1).set_known);
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_ACTIVE); /* it can sign all the same */
 }
 
 static void test_a_failed_key_is_counted_and_not_listed(void **state)
@@ -185,14 +139,14 @@ static void test_a_failed_key_is_counted_and_not_listed(void **state)
     (void)feed(L_FAILED, 2);
     register_all();
     (void)end(true, NULL);
-    assert_int_equal(look(2).state, KEY_STATE_FAILED);
+    assert_int_equal(numbered_lookup(2).state, KEY_STATE_FAILED);
     assert_int_equal(counts().known, 1);
     assert_int_equal(counts().load_errors, 1);
     assert_int_equal(registry_list(registry, &keys, &count).code, 0);
     assert_int_equal(count, 1);
     cc_free(keys);
     load(2); /* mended */
-    assert_int_equal(look(2).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(2).state, KEY_STATE_ACTIVE);
     assert_int_equal(counts().load_errors, 0);
 }
 
@@ -207,12 +161,12 @@ static void test_what_a_complete_reload_does_not_see_is_removed(void **state)
     listed(true);
     assert_int_equal(end(true, &gone), 1);
     assert_int_equal(gone.handle.index, 2);
-    assert_int_equal(look(2).state, KEY_STATE_ABSENT);
-    assert_int_equal(look(1).state, KEY_STATE_ACTIVE);
-    assert_int_equal(look(3).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(2).state, KEY_STATE_ABSENT);
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(3).state, KEY_STATE_ACTIVE);
     assert_int_equal(counts().active, 2);
     load(3); /* and it comes back */
-    assert_int_equal(look(2).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(2).state, KEY_STATE_ACTIVE);
 }
 
 static void test_an_incomplete_reload_removes_nothing(void **state)
@@ -222,7 +176,7 @@ static void test_an_incomplete_reload_removes_nothing(void **state)
     registry_scan_begin(registry);
     (void)feed(L_LOADED, 1);
     assert_int_equal(end(false, NULL), 0);
-    assert_int_equal(look(3).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(3).state, KEY_STATE_ACTIVE);
 }
 
 static void test_a_known_key_whose_file_now_fails_stays(void **state)
@@ -237,8 +191,8 @@ static void test_a_known_key_whose_file_now_fails_stays(void **state)
     memset(&nameless.pubkey, 0, sizeof nameless.pubkey);
     assert_int_equal(registry_scan_key(registry, &nameless, &more).code, 0);
     assert_int_equal(end(true, NULL), 0);
-    assert_int_equal(look(1).state, KEY_STATE_ACTIVE);
-    assert_int_equal(look(2).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(2).state, KEY_STATE_ACTIVE);
     assert_int_equal(counts().load_errors, 2);
 }
 
@@ -256,7 +210,7 @@ static void test_files_that_do_not_name_their_keys_keep_them(void **state)
     }
     assert_int_equal(end(true, NULL), 50);
     for (unsigned i = 1; i <= 100; i++)
-        assert_int_equal(look(i).state, i % 2 ? KEY_STATE_ABSENT : KEY_STATE_ACTIVE);
+        assert_int_equal(numbered_lookup(i).state, i % 2 ? KEY_STATE_ABSENT : KEY_STATE_ACTIVE);
     registry_scan_begin(registry); /* what one scan saw is nothing to the next */
     assert_int_equal(end(true, NULL), 50);
 }
@@ -271,20 +225,20 @@ static void test_a_new_handle_replaces_the_old_one(void **state)
     registry_scan_begin(registry);
     assert_int_equal(registry_scan_key(registry, &again, &more).code, 0);
     assert_false(more); /* its row exists */
-    assert_int_equal(look(1).state, KEY_STATE_ACTIVE);
-    assert_int_equal(look(1).handle.index, 99);
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_ACTIVE);
+    assert_int_equal(numbered_lookup(1).handle.index, 99);
     assert_int_equal(counts().active, 1);
 }
 
 static void test_keys_that_the_vault_holds_wait_for_their_row_too(void **state)
 {
-    const struct registry_key held = {pubkey(5), {5, 1}};
+    const struct registry_key held = {numbered_pubkey(5), {5, 1}, 0};
     (void)state;
     assert_int_equal(registry_restore(registry, &held).code, 0);
-    assert_int_equal(look(5).state, KEY_STATE_LOADING);
+    assert_int_equal(numbered_lookup(5).state, KEY_STATE_LOADING);
     register_all();
-    assert_int_equal(look(5).state, KEY_STATE_ACTIVE);
-    assert_false(look(5).set_known);
+    assert_int_equal(numbered_lookup(5).state, KEY_STATE_ACTIVE);
+    assert_false(numbered_lookup(5).set_known);
 }
 
 static void test_a_key_that_goes_while_it_is_registered_stays_gone(void **state)
@@ -297,7 +251,7 @@ static void test_a_key_that_goes_while_it_is_registered_stays_gone(void **state)
     registry_scan_begin(registry);
     assert_int_equal(end(true, NULL), 1);
     registry_registered(registry, keys, 1);
-    assert_int_equal(look(1).state, KEY_STATE_ABSENT);
+    assert_int_equal(numbered_lookup(1).state, KEY_STATE_ABSENT);
     assert_int_equal(counts().active, 0);
 }
 
@@ -357,13 +311,13 @@ static void test_ten_thousand_keys(void **state)
     load(10000);
     assert_int_equal(counts().active, 10000);
     for (unsigned n = 1; n <= 10000; n += 997)
-        assert_int_equal(look(n).handle.index, n);
+        assert_int_equal(numbered_lookup(n).handle.index, n);
     registry_scan_begin(registry);
     for (unsigned n = 1; n <= 10000; n += 2)
         (void)feed(L_LOADED, n);
     assert_int_equal(end(true, NULL), 5000);
     for (unsigned n = 1; n <= 10000; n++)
-        assert_int_equal(look(n).state, n % 2 ? KEY_STATE_ACTIVE : KEY_STATE_ABSENT);
+        assert_int_equal(numbered_lookup(n).state, n % 2 ? KEY_STATE_ACTIVE : KEY_STATE_ABSENT);
 }
 
 static void test_C07_out_of_memory_adds_nothing(void **state)
@@ -376,12 +330,12 @@ static void test_C07_out_of_memory_adds_nothing(void **state)
         (void)alloc_fail_nth(nth);
         assert_true(error_is(registry_scan_key(registry, &key, &more), ERROR_NO_MEMORY));
         (void)alloc_fail_nth(0);
-        assert_int_equal(look(1).state, KEY_STATE_ABSENT);
+        assert_int_equal(numbered_lookup(1).state, KEY_STATE_ABSENT);
     }
     assert_int_equal(registry_scan_key(registry, &key, &more).code, 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, registry_setup, registry_teardown)
 
 int main(void)
 {

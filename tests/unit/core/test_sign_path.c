@@ -6,7 +6,9 @@
 #include "support/test.h"
 
 static struct eth_network network;
-static struct policy policy;
+static struct auth_config anybody = {.mode = AUTH_OPEN,
+                                     .open_operations = {.count = 1, .items = {"*"}}};
+static struct authority *authority; /* of mode open; made once */
 static struct sign_rules rules;
 static struct key_lookup active = {KEY_STATE_ACTIVE, true, {7, 3}};
 
@@ -24,13 +26,12 @@ static uint64_t wall_of(uint64_t epoch)
 
 static int set_up(void **state)
 {
-    struct auth_config auth = {.mode = AUTH_OPEN, .open_operations = {.count = 1, .items = {"*"}}};
-    const char *unknown = NULL;
+    const struct authority_settings settings = {.auth = &anybody, .data_dir = "/nonexistent"};
     (void)state;
     assert_int_equal(network_load("sepolia", &network).code, 0);
-    assert_int_equal(policy_compile(&auth, &policy, &unknown).code, 0);
-    rules = (struct sign_rules){.policy = &policy,
-                                .network = &network,
+    if (!authority)
+        assert_int_equal(authority_new(&settings, &authority).code, 0);
+    rules = (struct sign_rules){.network = &network,
                                 .has_genesis_validators_root = true,
                                 .genesis_validators_root = network.genesis_validators_root,
                                 .max_future_epochs = 2};
@@ -64,11 +65,28 @@ static struct sign_request block(void)
     return r;
 }
 
+static struct sign_request registration(void)
+{
+    struct sign_request r = request_of(KIND_VALIDATOR_REGISTRATION);
+    memset(&r.claim.fees.fee_recipient, 0x44, sizeof r.claim.fees.fee_recipient);
+    r.claim.fees.gas_limit = 60000000;
+    r.claim.fees.timestamp = 1700000000;
+    r.claim.fees.pubkey = r.pubkey;
+    r.object_root = registration_root(&r);
+    return r;
+}
+
 static struct sign_outcome
 judge_at(const struct sign_request *r, const struct key_lookup *key, uint64_t epoch)
 {
+    const struct caller caller = {0};
+    struct auth_verdict verdict = {0};
     struct sign_outcome outcome;
-    sign_path_judge(&rules, r, key, wall_of(epoch), &outcome);
+    if (sign_path_is_whole(&rules, r)) {
+        const struct auth_question question = sign_path_question(r);
+        authority_judge(authority, &caller, &question, &verdict);
+    }
+    sign_path_judge(&rules, r, &verdict, key, wall_of(epoch), &outcome);
     return outcome;
 }
 
@@ -242,11 +260,70 @@ static void test_a_request_never_fixes_the_root(void **state)
 
 static void test_kinds_without_fork_info_pass_the_guard(void **state)
 {
-    struct sign_request r = request_of(KIND_VALIDATOR_REGISTRATION);
+    struct sign_request r = registration();
     (void)state;
     r.flags = 0;
     memset(&r.fork_info, 0, sizeof r.fork_info);
     assert_int_equal(judge(&r).error, 0);
+}
+
+/* Else a captured front could name a fee recipient that a policy allows, and have another one signed. */
+static void test_a_registration_is_what_its_root_says(void **state)
+{
+    struct sign_request r = registration();
+    (void)state;
+    r.claim.fees.fee_recipient.bytes[19] ^= 1;
+    assert_refused(&r, &active, ERROR_MALFORMED);
+    r = registration();
+    r.claim.fees.gas_limit++;
+    assert_refused(&r, &active, ERROR_MALFORMED);
+    r = registration();
+    r.claim.fees.timestamp++;
+    assert_refused(&r, &active, ERROR_MALFORMED);
+    r = registration();
+    r.claim.fees.pubkey.bytes[47] ^= 1;
+    assert_refused(&r, &active, ERROR_MALFORMED);
+    r = registration();
+    r.object_root.bytes[0] ^= 1;
+    assert_refused(&r, &active, ERROR_MALFORMED);
+}
+
+/* P27: the refusal names the policy and its rule, and neither key nor history was looked at. */
+static void test_P27_a_denied_exit_names_its_rule(void **state)
+{
+    struct sign_request r = request_of(KIND_VOLUNTARY_EXIT);
+    const struct auth_verdict denied = {.error = ERROR_DENIED,
+                                        .rule = POLICY_RULE,
+                                        .reason = {.policy = "vc-alpha", .number = 2},
+                                        .principal = "token:alpha"};
+    const struct key_lookup absent = {.state = KEY_STATE_ABSENT, .set_known = true};
+    struct sign_outcome outcome;
+    (void)state;
+    sign_path_judge(&rules, &r, &denied, &absent, wall_of(EPOCH), &outcome);
+    assert_int_equal(outcome.error, ERROR_DENIED);
+    assert_int_equal(outcome.rule, POLICY_RULE);
+    assert_string_equal(outcome.reason.policy, "vc-alpha");
+    assert_int_equal(outcome.reason.number, 2);
+    assert_string_equal(outcome.principal, "token:alpha");
+    assert_true(is_zero(&outcome.root, sizeof outcome.root));
+    assert_true(is_zero(&outcome.message, sizeof outcome.message));
+}
+
+/* Fees are part of the question for the kinds that have them, and for no other. */
+static void test_a_question_has_the_fees_of_its_message(void **state)
+{
+    unsigned with = 0;
+    (void)state;
+    for (int kind = 0; kind < KIND_END; kind++) {
+        const struct sign_request r = request_of((enum eth_kind)kind);
+        const struct auth_question q = sign_path_question(&r);
+        assert_int_equal(q.scope, SCOPE_SIGN);
+        assert_int_equal(q.kind, kind);
+        assert_ptr_equal(q.pubkey, &r.pubkey);
+        assert_int_equal(!q.fee_recipient, !q.gas_limit);
+        with += q.fee_recipient != NULL;
+    }
+    assert_int_equal(with, 4);
 }
 
 static void test_a_clients_root_must_match(void **state)
@@ -321,34 +398,73 @@ static void test_the_order_of_refusals(void **state)
     struct key_lookup key = {.state = KEY_STATE_ABSENT, .set_known = true};
     struct sign_request r = attestation();
     struct sign_outcome outcome;
-    struct auth_config nothing = {.mode = AUTH_OPEN};
-    struct policy closed;
-    const char *unknown = NULL;
+    const struct auth_verdict denied = {.error = ERROR_DENIED, .rule = POLICY_NOT_LISTED};
+    const struct auth_verdict may = {0};
     (void)state;
-    assert_int_equal(policy_compile(&nothing, &closed, &unknown).code, 0);
-    rules.policy = &closed;
     r.flags = SIGN_HAS_FORK_INFO | SIGN_HAS_CLIENT_ROOT | 0x100;
     r.fork_info.genesis_validators_root.bytes[0] ^= 1;
 
-    sign_path_judge(&rules, &r, &key, wall_of(0), &outcome);
+    sign_path_judge(&rules, &r, &denied, &key, wall_of(0), &outcome);
     assert_int_equal(outcome.error, ERROR_MALFORMED);
     r.flags &= ~0x100U;
-    sign_path_judge(&rules, &r, &key, wall_of(0), &outcome);
+    sign_path_judge(&rules, &r, &denied, &key, wall_of(0), &outcome);
     assert_int_equal(outcome.error, ERROR_DENIED);
-    rules.policy = &policy;
-    sign_path_judge(&rules, &r, &key, wall_of(0), &outcome);
+    sign_path_judge(&rules, &r, &may, &key, wall_of(0), &outcome);
     assert_int_equal(outcome.error, ERROR_KEY_UNKNOWN);
     key = active;
-    sign_path_judge(&rules, &r, &key, wall_of(0), &outcome);
+    sign_path_judge(&rules, &r, &may, &key, wall_of(0), &outcome);
     assert_int_equal(outcome.error, ERROR_WRONG_NETWORK);
     r.fork_info.genesis_validators_root.bytes[0] ^= 1;
-    sign_path_judge(&rules, &r, &key, wall_of(0), &outcome);
+    sign_path_judge(&rules, &r, &may, &key, wall_of(0), &outcome);
     assert_int_equal(outcome.error, ERROR_ROOT_MISMATCH);
     memcpy(&r.client_root, &outcome.root, sizeof r.client_root);
-    sign_path_judge(&rules, &r, &key, wall_of(0), &outcome);
+    sign_path_judge(&rules, &r, &may, &key, wall_of(0), &outcome);
     assert_int_equal(outcome.error, ERROR_SLASHABLE);
-    sign_path_judge(&rules, &r, &key, wall_of(EPOCH), &outcome);
+    sign_path_judge(&rules, &r, &may, &key, wall_of(EPOCH), &outcome);
     assert_int_equal(outcome.error, 0);
+}
+
+/* What another enclave of the same image may have signed, whatever its parent's stores say, is not signed by one that starts now. */
+static void test_P26_an_enclave_signs_nothing_that_an_earlier_one_may_have_signed(void **state)
+{
+    struct sign_request a = attestation();
+    struct sign_request b = block();
+    struct slash_watermark floor = {0};
+    struct sign_rules before;
+    (void)state;
+    before = rules;
+    assert_true(sign_path_enclave_floor(&rules, wall_of(EPOCH), 30000, &floor));
+    assert_int_equal(floor.target, EPOCH + 2); /* the rule for the future let it go so far */
+    assert_true(sign_path_enclave_floor(&rules, wall_of(EPOCH + 1) - 1, 30000, &floor));
+    assert_int_equal(floor.target, EPOCH + 3); /* and its clock may have been ahead */
+    rules.floor = floor;
+    /* All that passed until now is refused now. */
+    for (uint64_t epoch = EPOCH - 1; epoch <= EPOCH + 3; epoch++) {
+        a.epoch = a.claim.attestation.target.epoch = epoch;
+        a.claim.attestation.source.epoch = epoch;
+        b.epoch = epoch;
+        b.claim.block.slot = epoch * 32 + 31;
+        rules = before;
+        assert_int_equal(judge_at(&a, &active, EPOCH + 1).error, 0);
+        assert_int_equal(judge_at(&b, &active, EPOCH + 1).error, 0);
+        rules.floor = floor;
+        assert_refused(&a, &active, ERROR_SLASHABLE);
+        assert_int_equal(judge_at(&a, &active, EPOCH + 1).rule,
+                         epoch < floor.source ? SLASH_SOURCE_BELOW : SLASH_TARGET_BELOW);
+        assert_int_equal(judge_at(&b, &active, EPOCH + 1).rule, SLASH_BLOCK_BELOW);
+    }
+    /* A vote around all of those. */
+    a.epoch = a.claim.attestation.target.epoch = EPOCH + 4;
+    a.claim.attestation.source.epoch = EPOCH + 2;
+    assert_int_equal(judge_at(&a, &active, EPOCH + 4).rule, SLASH_SOURCE_BELOW);
+    a.claim.attestation.source.epoch = EPOCH + 3;
+    assert_int_equal(judge_at(&a, &active, EPOCH + 4).error, 0);
+    b.epoch = EPOCH + 4;
+    b.claim.block.slot = (EPOCH + 4) * 32;
+    assert_int_equal(judge_at(&b, &active, EPOCH + 4).error, 0);
+    /* Nobody knows how far it is. */
+    network.genesis_time = 0;
+    assert_false(sign_path_enclave_floor(&rules, 1, 1, &floor));
 }
 
 int main(void)
@@ -366,11 +482,16 @@ int main(void)
         cmocka_unit_test_setup(test_another_networks_root_is_refused, set_up),
         cmocka_unit_test_setup(test_a_request_never_fixes_the_root, set_up),
         cmocka_unit_test_setup(test_kinds_without_fork_info_pass_the_guard, set_up),
+        cmocka_unit_test_setup(test_a_registration_is_what_its_root_says, set_up),
+        cmocka_unit_test_setup(test_P27_a_denied_exit_names_its_rule, set_up),
+        cmocka_unit_test_setup(test_a_question_has_the_fees_of_its_message, set_up),
         cmocka_unit_test_setup(test_a_clients_root_must_match, set_up),
         cmocka_unit_test_setup(test_P14_the_future_is_refused_from_the_clock_on, set_up),
         cmocka_unit_test_setup(test_P14_edges_of_the_integers_are_the_future, set_up),
         cmocka_unit_test_setup(test_without_a_genesis_time_there_is_no_clock_rule, set_up),
         cmocka_unit_test_setup(test_before_genesis_the_epoch_is_zero, set_up),
+        cmocka_unit_test_setup(
+            test_P26_an_enclave_signs_nothing_that_an_earlier_one_may_have_signed, set_up),
         cmocka_unit_test_setup(test_the_order_of_refusals, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -598,8 +598,8 @@ static void test_registration_and_deposit_extras(void **state)
     (void)state;
     struct sign_request request;
     assert_int_equal(parse(sample(KIND_VALIDATOR_REGISTRATION), &request).code, 0);
-    assert_int_equal(request.claim.registration.gas_limit, 30000000);
-    assert_int_equal(request.claim.registration.fee_recipient.bytes[19], 0x44);
+    assert_int_equal(request.claim.fees.gas_limit, 30000000);
+    assert_int_equal(request.claim.fees.fee_recipient.bytes[19], 0x44);
     assert_int_equal(parse(sample(KIND_DEPOSIT), &request).code, 0);
     assert_int_equal(request.claim.deposit_version.bytes[3], 1);
 }

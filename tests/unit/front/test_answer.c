@@ -97,6 +97,41 @@ static void test_denial_names_the_policy_rule(void **state)
     assert_non_null(strstr(body, "open_operations"));
 }
 
+static void test_P27_a_denial_names_policy_and_rule(void **state)
+{
+    struct a_signed answer = {
+        .error = ERROR_DENIED, .rule = POLICY_RULE, .reason = {.policy = "vc-alpha", .number = 3}};
+    struct a_denied denied = {
+        .error = ERROR_DENIED, .rule = POLICY_RULE, .reason = {.policy = "vc-alpha", .number = 3}};
+    (void)state;
+    static const char expected[] =
+        "{\"code\":403,\"message\":\"Forbidden\",\"error\":\"denied by policy: a rule denies it "
+        "(rule 3 of policy vc-alpha)\",\"rule\":\"vc-alpha/3\"}";
+    struct refusal r = refusal_from_core(&answer);
+    assert_string_equal(text(answer_refusal(&out, &r)), expected);
+    r = refusal_from_denied(&denied);
+    assert_string_equal(text(answer_refusal(&out, &r)), expected);
+    memset(denied.reason.policy, '"', sizeof denied.reason.policy); /* no core says that */
+    r = refusal_from_denied(&denied);
+    assert_non_null(strstr(text(answer_refusal(&out, &r)), "\"rule\":\"RULE\"}"));
+}
+
+/* T29: whatever was wrong with a token, and even if the core said more. */
+static void test_T29_a_401_is_always_the_same(void **state)
+{
+    struct a_denied plain = {.error = ERROR_UNAUTHENTICATED, .rule = POLICY_NO_TOKEN};
+    struct a_denied more = {.error = ERROR_UNAUTHENTICATED,
+                            .rule = POLICY_RULE,
+                            .reason = {.policy = "vc-alpha", .number = 3}};
+    char first[512];
+    (void)state;
+    struct refusal r = refusal_from_denied(&plain);
+    (void)snprintf(first, sizeof first, "%s", text(answer_refusal(&out, &r)));
+    assert_non_null(strstr(first, "{\"code\":401,"));
+    r = refusal_from_denied(&more);
+    assert_string_equal(text(answer_refusal(&out, &r)), first);
+}
+
 /* Numbers that no table knows read as internal errors. */
 static void test_unknown_error_number(void **state)
 {
@@ -163,6 +198,7 @@ static void test_health(void **state)
     assert_non_null(strstr(body, "\"outcome\":\"UP\"}"));
     assert_non_null(strstr(body, "\"keys-loaded\":4,\"error-count\":0"));
     assert_non_null(strstr(body, "\"auth-open\":true"));
+    assert_non_null(strstr(body, "\"master-key\":\"unknown\",\"memory\":\"unknown\""));
     (void)text(answer_health(&out, &good, true, &status));
     assert_int_equal(status, 503);
     (void)text(answer_ready(&out, &good, false, &status));
@@ -173,6 +209,27 @@ static void test_health(void **state)
     sealed.sealed = 1;
     (void)text(answer_ready(&out, &sealed, false, &status));
     assert_int_equal(status, 503);
+    struct a_health closed = good; /* of keys from files alone a load balancer need know nothing */
+    closed.master = A_MASTER_CLOSED;
+    closed.memory = B_MEMORY_LOCKED;
+    body = text(answer_ready(&out, &closed, false, &status));
+    assert_int_equal(status, 200);
+    assert_non_null(strstr(body, "\"sealed\":false,\"master_key\":\"closed\""));
+    body = text(answer_health(&out, &closed, false, &status));
+    assert_non_null(strstr(body, "\"master-key\":\"closed\",\"memory\":\"locked\""));
+    closed.master = closed.memory = 255; /* what crossed the door is looked at */
+    body = text(answer_health(&out, &closed, false, &status));
+    assert_non_null(strstr(body, "\"master-key\":\"unknown\",\"memory\":\"unknown\""));
+    struct a_health blocked = good;
+    blocked.audit_blocks = 1;
+    body = text(answer_ready(&out, &blocked, false, &status));
+    assert_int_equal(status, 503);
+    assert_non_null(strstr(body, "\"audit_blocks\":true,\"clock_sure\":true"));
+    struct a_health unsure = good;
+    unsure.clock_unsure = 1;
+    body = text(answer_ready(&out, &unsure, false, &status));
+    assert_int_equal(status, 503);
+    assert_non_null(strstr(body, "\"clock_sure\":false"));
     struct a_health bad = {0};
     body = text(answer_health(&out, &bad, false, &status));
     assert_int_equal(status, 503);
@@ -223,6 +280,8 @@ int main(void)
         cmocka_unit_test(test_slashable_names_rule_and_earlier_message),
         cmocka_unit_test(test_root_mismatch_names_the_computed_root),
         cmocka_unit_test(test_denial_names_the_policy_rule),
+        cmocka_unit_test(test_P27_a_denial_names_policy_and_rule),
+        cmocka_unit_test(test_T29_a_401_is_always_the_same),
         cmocka_unit_test(test_unknown_error_number),
         cmocka_unit_test(test_every_error_has_a_body_and_a_reason),
         cmocka_unit_test(test_public_keys),

@@ -57,12 +57,17 @@ static cc_err open_batch(uint32_t *count)
     return batch_open(&doc, body.data, body.len, count);
 }
 
+static const struct caller someone = {.token_kind = CALLER_BEARER, .token = {1, 2, 3}};
+static const struct a_trace parent = {
+    .began_ns = 5, .trace_id = {1}, .parent_id = {2}, .sampled = 1};
+static const struct batch_asker nine = {9, &someone, &parent};
+
 static struct batch *read_batch(void)
 {
     struct batch *b = NULL;
     uint32_t count = 0;
     assert_int_equal(open_batch(&count).code, 0);
-    assert_int_equal(batch_read(&doc, &network, 9, &b).code, 0);
+    assert_int_equal(batch_read(&doc, &network, &nine, &b).code, 0);
     assert_int_equal(b->count, count);
     jdoc_wipe(&doc); /* what was read needs the text no more */
     return b;
@@ -116,6 +121,8 @@ static void test_items_are_judged_alone(void **state)
     assert_false(b->has_block);
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(b->asks[i].client, 9);
+        assert_memory_equal(&b->asks[i].caller, &someone, sizeof someone);
+        assert_memory_equal(&b->asks[i].trace, &parent, sizeof parent);
         assert_int_equal(b->asks[i].reserved, 0);
         assert_int_equal(b->asks[i].request.kind, KIND_ATTESTATION);
         assert_int_equal(b->asks[i].request.claim.attestation.slot, i + 1);
@@ -187,7 +194,7 @@ static void test_blocks_are_noticed(void **state)
     assert_int_equal(open_batch(&count).code, 0);
     assert_true(batch_names_block(&doc));
     struct batch *b = NULL;
-    assert_int_equal(batch_read(&doc, &network, 0, &b).code, 0);
+    assert_int_equal(batch_read(&doc, &network, &nine, &b).code, 0);
     assert_int_equal(b->asked, 2);
     assert_true(b->has_block);
     batch_free(b);
@@ -264,7 +271,7 @@ static void test_C07_out_of_memory(void **state)
     for (uint64_t nth = 1; nth <= 4; nth++) {
         struct batch *b = NULL;
         (void)alloc_fail_nth(nth);
-        assert_int_equal(batch_read(&doc, &network, 0, &b).code, ERROR_NO_MEMORY);
+        assert_int_equal(batch_read(&doc, &network, &nine, &b).code, ERROR_NO_MEMORY);
         (void)alloc_fail_nth(0);
         assert_null(b);
     }

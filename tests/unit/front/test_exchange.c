@@ -168,8 +168,10 @@ static void test_one_question_one_answer(void **state)
 {
     (void)state;
     bool done;
+    const uint64_t before_ns = clock_mono_ns();
     struct ticket *t = ask_sign(42, &done);
     struct a_sign item = receive_sign();
+    assert_true(item.trace.asked_ns >= before_ns && item.trace.asked_ns <= clock_mono_ns());
     assert_int_equal(item.request.claim.attestation.slot, 42);
     assert_int_equal(exchange_waiting(&exchange), 1);
     answer_sign(item.id, 42, 0);
@@ -231,6 +233,75 @@ static void test_errors_of_the_core(void **state)
     wait_done(&done);
     assert_int_equal(error_status(t->err), 500);
     ticket_release(&exchange, t);
+}
+
+static void deny(uint64_t id, uint32_t error)
+{
+    const struct a_denied item = {
+        .id = id, .error = error, .rule = 3, .reason = {.policy = "one", .number = 7}};
+    assert_int_equal(door_send(core, LIFE, A_DENIED, &item, sizeof item, 1).code, 0);
+}
+
+/* In the place of any answer but a signature's; and of ASK_ALLOWED it is the answer. */
+static void test_refusals(void **state)
+{
+    (void)state;
+    static const enum a_question questions[] = {ASK_PUBLIC_KEYS,    ASK_HEALTH,
+                                                ASK_RELOAD_START,   ASK_RELOAD_STATUS,
+                                                ASK_HIGH_WATERMARK, ASK_ALLOWED};
+    bool done;
+    for (size_t i = 0; i < ARRAY_LEN(questions); i++) {
+        struct ticket *t = ask_query(questions[i], &done);
+        deny(receive_query().id, ERROR_DENIED);
+        wait_done(&done);
+        assert_true(error_is(t->err, ERROR_DENIED) && t->denied);
+        assert_int_equal(t->answer.denied.reason.number, 7);
+        ticket_release(&exchange, t);
+        /* Nothing refused is no answer where there is something to tell. */
+        t = ask_query(questions[i], &done);
+        assert_false(t->denied);
+        deny(receive_query().id, 0);
+        wait_done(&done);
+        assert_int_equal(t->err.code, questions[i] == ASK_ALLOWED ? 0 : ERROR_PROTOCOL);
+        ticket_release(&exchange, t);
+    }
+    static struct a_slashing work = {.head = {.verb = SLASHING_STATUS}};
+    struct ticket *t = ticket_take(&exchange);
+    t->owner = &done;
+    t->ask = TICKET_SLASHING;
+    t->question.slashing = &work;
+    done = false;
+    ticket_submit(&exchange, t);
+    exchange_flush(&exchange);
+    (void)receive(A_SLASHING);
+    deny(work.head.id, ERROR_UNAUTHENTICATED);
+    wait_done(&done);
+    assert_true(error_is(t->err, ERROR_UNAUTHENTICATED) && t->denied);
+    ticket_release(&exchange, t);
+}
+
+static void test_C02_a_refusal_finds_only_who_asked(void **state)
+{
+    (void)state;
+    bool sign_done, query_done;
+    struct ticket *sign = ask_sign(1, &sign_done);
+    uint64_t sign_id = receive_sign().id;
+    struct ticket *query = ask_query(ASK_PUBLIC_KEYS, &query_done);
+    uint64_t id = receive_query().id;
+    deny(sign_id, ERROR_DENIED); /* signatures have their own */
+    deny(id ^ (1ull << 32), ERROR_DENIED);
+    deny(UINT64_MAX, ERROR_DENIED);
+    settle();
+    assert_false(is_done(&sign_done) || is_done(&query_done));
+    deny(id, ERROR_DENIED);
+    wait_done(&query_done);
+    deny(id, ERROR_DENIED);
+    answer_sign(sign_id, 1, 0);
+    wait_done(&sign_done);
+    assert_int_equal(sign->err.code, 0);
+    assert_false(sign->denied);
+    ticket_release(&exchange, sign);
+    ticket_release(&exchange, query);
 }
 
 static void send_chunk(uint64_t id, uint32_t chunk, uint32_t count, uint32_t last)
@@ -512,6 +583,123 @@ static void test_a_core_that_does_not_read_is_given_up(void **state)
     }
 }
 
+/* --- work on keys ------------------------------------------------------------------------------------------------- */
+
+static struct ticket *ask_keys(struct a_keys *ask, uint64_t limit_ms, bool *done)
+{
+    struct ticket *t = ticket_take(&exchange);
+    assert_non_null(t);
+    *done = false;
+    t->owner = done;
+    t->urgent = false;
+    t->ask = TICKET_KEYS;
+    t->question.keys = ask;
+    atomic_store(&t->limit_ms, limit_ms);
+    ticket_submit(&exchange, t);
+    exchange_flush(&exchange);
+    return t;
+}
+
+static void answer_keys(uint64_t id, uint32_t verb, uint32_t count, uint32_t error)
+{
+    static struct a_keys_done item;
+    item = (struct a_keys_done){.head = {.id = id, .verb = verb, .count = count, .error = error}};
+    item.items[1].outcome = A_KEY_DUPLICATE;
+    assert_int_equal(door_send(core, LIFE, A_KEYS_DONE, &item, sizeof item, 1).code, 0);
+}
+
+static void test_work_on_keys_goes_and_comes_and_leaves_no_password(void **state)
+{
+    static struct a_keys ask;
+    static const struct a_keys wiped;
+    struct a_keys got;
+    bool done;
+    (void)state;
+    ask = (struct a_keys){.head = {.verb = KEYS_IMPORT, .count = 2}};
+    memset(ask.is.imports[0].keystore.password, 'p', K_PASSWORD_MAX);
+    struct ticket *t = ask_keys(&ask, 0, &done);
+    memcpy(&got, receive(A_KEYS), sizeof got);
+    assert_memory_equal(&got.is, &ask.is, sizeof got.is);
+    assert_memory_equal(exchange.keys, &wiped, sizeof wiped);
+    answer_keys(got.head.id, KEYS_IMPORT, 2, 0);
+    wait_done(&done);
+    assert_int_equal(t->err.code, 0);
+    assert_int_equal(t->keys.len, 2 * sizeof(struct a_key_item));
+    assert_int_equal(((const struct a_key_item *)(const void *)t->keys.data)[1].outcome,
+                     A_KEY_DUPLICATE);
+    ticket_release(&exchange, t);
+}
+
+static void test_C02_wrong_answers_about_keys_are_believed_by_nobody(void **state)
+{
+    static const struct {
+        uint32_t verb, count, error;
+        enum error_code expected;
+    } cases[] = {
+        {KEYS_DELETE, 1, 0, ERROR_PROTOCOL},              /* fewer than asked for */
+        {KEYS_DELETE, A_KEYS_MAX + 1, 0, ERROR_PROTOCOL}, /* more than a message holds */
+        {KEYS_IMPORT, 2, 0, ERROR_PROTOCOL},              /* of something else */
+        {KEYS_DELETE, 0, ERROR_BUSY, ERROR_BUSY},
+    };
+    static struct a_keys ask;
+    bool done, other;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ask = (struct a_keys){.head = {.verb = KEYS_DELETE, .count = 2}};
+        struct ticket *t = ask_keys(&ask, 0, &done);
+        struct ticket *sign = ask_sign(1, &other);
+        (void)receive(A_KEYS);
+        uint64_t id = ask.head.id;
+        uint64_t sign_id = receive_sign().id;
+        answer_keys(sign_id, KEYS_DELETE, 2, 0); /* to who asked for a signature */
+        answer_sign(id, 1, 0);                   /* and the other way round */
+        settle();
+        assert_false(is_done(&done) || is_done(&other));
+        answer_keys(id, cases[i].verb, cases[i].count, cases[i].error);
+        wait_done(&done);
+        assert_int_equal(t->err.code, cases[i].expected);
+        assert_int_equal(t->keys.len, 0);
+        answer_sign(sign_id, 1, 0);
+        wait_done(&other);
+        ticket_release(&exchange, t);
+        ticket_release(&exchange, sign);
+    }
+}
+
+static void test_work_on_keys_may_take_its_own_time(void **state)
+{
+    static struct a_keys ask;
+    bool done;
+    (void)state;
+    ask = (struct a_keys){.head = {.verb = KEYS_IMPORT, .count = 1}};
+    struct ticket *t = ask_keys(&ask, 60000, &done);
+    (void)receive(A_KEYS);
+    exchange_expire(&exchange, clock_mono_ms() + 30000, 10000);
+    assert_false(is_done(&done));
+    exchange_expire(&exchange, clock_mono_ms() + 120000, 10000);
+    wait_done(&done);
+    assert_int_equal(t->err.code, ERROR_BUSY);
+    ticket_release(&exchange, t);
+}
+
+/* Who takes a ticket next has not been refused. */
+static void test_a_refusal_goes_with_its_ticket(void **state)
+{
+    (void)state;
+    bool done;
+    struct ticket *t = ask_query(ASK_ALLOWED, &done);
+    const struct a_denied no = {.id = receive_query().id, .error = ERROR_UNAUTHENTICATED};
+    assert_int_equal(door_send(core, LIFE, A_DENIED, &no, sizeof no, 1).code, 0);
+    wait_done(&done);
+    assert_true(t->denied);
+    ticket_release(&exchange, t);
+    struct ticket *next = ticket_take(&exchange);
+    assert_ptr_equal(next, t);
+    assert_false(next->denied);
+    assert_int_equal(next->err.code, 0);
+    ticket_release(&exchange, next);
+}
+
 static void test_tickets_run_out_and_come_back(void **state)
 {
     (void)state;
@@ -618,12 +806,18 @@ int main(void)
         TEST(test_one_question_one_answer),
         TEST(test_C02_late_repeated_and_invented_answers_find_nobody),
         TEST(test_errors_of_the_core),
+        TEST(test_refusals),
+        TEST(test_C02_a_refusal_finds_only_who_asked),
         TEST(test_public_keys_in_chunks),
         TEST(test_broken_lists_of_keys),
         TEST(test_stalled_core_times_out_and_its_late_answer_is_lost),
         TEST(test_killed_core_fails_everyone_at_once),
         TEST(test_broken_protocol_closes_the_door),
         TEST(test_too_many_waiting_are_refused_but_for_blocks),
+        TEST(test_work_on_keys_goes_and_comes_and_leaves_no_password),
+        TEST(test_C02_wrong_answers_about_keys_are_believed_by_nobody),
+        TEST(test_work_on_keys_may_take_its_own_time),
+        TEST(test_a_refusal_goes_with_its_ticket),
         TEST(test_tickets_run_out_and_come_back),
         TEST(test_a_batch_goes_in_few_packets),
         TEST(test_C02_wrong_answers_to_a_batch_find_nobody),

@@ -45,6 +45,8 @@ static void test_framing_with_two_readings_is_refused(void **state)
     assert_bad(MALFORMED, "Host: a", "Content-Length: 5", "Transfer-Encoding: chunked");
     assert_bad(MALFORMED, "Host: a", "Content-Length: 5", "Content-Length: 5");
     assert_bad(MALFORMED, "Host: a", "Content-Length: 5", "Content-Length: 6");
+    assert_good("Host: a", "Authorization: anything at all");
+    assert_bad(MALFORMED, "Host: a", "Authorization: Bearer a", "authorization: Bearer a");
     assert_bad(MALFORMED, "Host: a", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked");
     static const char *const lengths[] = {
         "+5", "-1", "5,5", "5 5", "0x5", "", "5a", "18446744073709551616", "1e3"};

@@ -1,8 +1,6 @@
 /* The HTTP server with more loops than this machine's front would have: connections are spread, one loop reads the door, and
  * each answer finds the loop of who asked.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 
-#include "front/http.h"
-#include "support/front_rig.h"
+#include "support/front_loops.h"
 #include "support/test.h"
 
 enum {
@@ -23,65 +19,21 @@ enum {
     ROUNDS = 60
 };
 
-static struct config config;
-static struct eth_network network;
-static struct exchange exchange;
-static struct http *http;
-static struct rig core; /* its end of the door, and what answers there */
-static pthread_t core_thread;
-static int port;
-
-static void *core_main(void *unused)
-{
-    (void)unused;
-    struct door_message *message = cc_alloc(sizeof *message);
-    while (!door_receive(core.door, RIG_LIFE, door_a_to_core, message).code)
-        rig_good_core(&core, message);
-    cc_free(message);
-    return NULL;
-}
-
-static int listen_tcp(void)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof addr;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) == 0 && listen(fd, 64) == 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-    port = ntohs(addr.sin_port);
-    return fd;
-}
+static struct front_loops loops;
 
 static int open_all(void **state)
 {
     (void)state;
-    int pair[2];
-    config_defaults(&config);
-    config.server.max_connections = 64;
-    assert_int_equal(network_load("minimal", &network).code, 0);
-    assert_int_equal(door_pair(pair).code, 0);
-    core.door = pair[0];
-    assert_int_equal(exchange_init(&exchange, http_tickets(&config.server), http_done).code, 0);
-    const struct http_options options = {&config.server, &network, &exchange, NULL, LOOPS};
-    assert_int_equal(http_open(&options, &http).code, 0);
-    assert_int_equal(http_listen(http, LISTENER_API, listen_tcp()).code, 0);
-    exchange_start(&exchange, pair[1], RIG_LIFE);
-    assert_int_equal(pthread_create(&core_thread, NULL, core_main, NULL), 0);
-    assert_int_equal(http_serve(http).code, 0);
+    front_loops_defaults(&loops);
+    front_loops_open(&loops, LOOPS, NULL);
+    front_loops_start_core(&loops);
     return 0;
 }
 
 static int close_all(void **state)
 {
     (void)state;
-    int fd = exchange.fd;
-    http_stop_accepting(http);
-    exchange_stop(&exchange);
-    http_close(http);
-    exchange_release(&exchange);
-    (void)close(fd);
-    (void)pthread_join(core_thread, NULL);
-    (void)close(core.door);
+    front_loops_close(&loops);
     return 0;
 }
 
@@ -111,7 +63,7 @@ static void *run_client(void *arg)
     char wanted[16];
     (void)snprintf(wanted, sizeof wanted, "0x%02x", (unsigned)c->number);
     for (int i = 0; i < 4; i++) {
-        int fd = rig_connect(port);
+        int fd = rig_connect(loops.port);
         for (int round = 0; round < ROUNDS; round++) {
             rig_say(fd, text);
             struct reply r = rig_read(fd, 20000);
@@ -145,15 +97,15 @@ static void test_a_core_that_goes_is_noticed_by_all_loops(void **state)
     (void)state;
     int fds[8];
     char *text = request_of(1);
-    (void)shutdown(core.door, SHUT_RDWR);
+    (void)shutdown(loops.core.door, SHUT_RDWR);
     for (int i = 0; i < 8; i++) {
-        fds[i] = rig_connect(port);
+        fds[i] = rig_connect(loops.port);
         rig_say(fds[i], text);
     }
     for (int i = 0; i < 8; i++) {
         struct pollfd waits = {.fd = fds[i], .events = POLLIN};
         while (poll(&waits, 1, 10) == 0) /* the room's tick */
-            exchange_expire(&exchange, clock_mono_ms(), 60000);
+            exchange_expire(&loops.exchange, clock_mono_ms(), 60000);
         struct reply r = rig_read(fds[i], 20000);
         assert_int_equal(r.status, 503);
         reply_release(&r);

@@ -225,7 +225,12 @@ static cc_err load(void)
     core.fd = load_door[1];
     assert_int_equal(pthread_create(&vault_thread, NULL, vault_run, &vault), 0);
     assert_int_equal(pthread_create(&core_thread, NULL, core_run, &core), 0);
-    const struct load_doors doors = {key_door[0], LIFE, load_door[0], LIFE};
+    const struct load_doors doors = {.key_fd = key_door[0],
+                                     .key_life = LIFE,
+                                     .load_fd = load_door[0],
+                                     .load_life = LIFE,
+                                     .knows_history = true,
+                                     .history_id = {1, 2, 3}};
     cc_err err = load_run(&config, &doors);
     (void)close(key_door[0]);
     (void)close(load_door[0]);
@@ -677,7 +682,12 @@ static void test_the_core_goes_away(void **state)
     assert_int_equal(door_pair(key_door).code, 0);
     assert_int_equal(door_pair(load_door).code, 0);
     (void)close(load_door[1]);
-    const struct load_doors doors = {key_door[0], LIFE, load_door[0], LIFE};
+    const struct load_doors doors = {.key_fd = key_door[0],
+                                     .key_life = LIFE,
+                                     .load_fd = load_door[0],
+                                     .load_life = LIFE,
+                                     .knows_history = true,
+                                     .history_id = {1, 2, 3}};
     assert_int_equal(load_run(&config, &doors).code, ERROR_DOOR_CLOSED);
     (void)close(key_door[0]);
     (void)close(key_door[1]);
@@ -730,7 +740,12 @@ static void test_each_allocation_fails(void **state)
         assert_int_equal(door_pair(key_door).code, 0);
         assert_int_equal(door_pair(load_door).code, 0);
         (void)shutdown(key_door[1], SHUT_RDWR);
-        const struct load_doors doors = {key_door[0], LIFE, load_door[0], LIFE};
+        const struct load_doors doors = {.key_fd = key_door[0],
+                                         .key_life = LIFE,
+                                         .load_fd = load_door[0],
+                                         .load_life = LIFE,
+                                         .knows_history = true,
+                                         .history_id = {1, 2, 3}};
         (void)alloc_fail_nth(nth);
         cc_err err = load_run(&config, &doors);
         (void)alloc_fail_nth(0);

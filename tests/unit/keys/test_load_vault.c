@@ -31,7 +31,10 @@ static void load(struct vault_room *room, struct l_done *ret_done, uint64_t *ret
     static struct door_message message;
     int load_door[2];
     assert_int_equal(door_pair(load_door).code, 0);
-    const struct load_doors doors = {room->loader, room->loader_life, load_door[0], 1};
+    const struct load_doors doors = {.key_fd = room->loader,
+                                     .key_life = room->loader_life,
+                                     .load_fd = load_door[0],
+                                     .load_life = 1};
     assert_int_equal(load_run(&config, &doors).code, 0);
     (void)close(load_door[0]);
     *ret_existed = 0;

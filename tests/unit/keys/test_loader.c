@@ -68,6 +68,8 @@ static void test_a_load_of_nothing(void **state)
     send_control(CONTROL_DOOR_LOAD, 0, load_door[0]);
     send_control(CONTROL_LISTENER, 0, load_door[0]); /* not for this room: closed */
     send_control(CONTROL_START, ROOM_MODE_SERVE, -1);
+    const struct l_begin begin = {.history_id = {1}};
+    assert_int_equal(door_send(load_door[1], 5, L_BEGIN, &begin, sizeof begin, 1).code, 0);
     assert_int_equal(run().code, 0);
     assert_int_equal(locked, 1);
     assert_int_equal(control_receive(control[0], &message, &fd).code, 0);

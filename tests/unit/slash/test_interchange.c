@@ -43,7 +43,7 @@ static int import(const char *file)
     struct interchange_source source = kit_source(&text);
     buf_release(&result.messages);
     result = (struct interchange_result){.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
-    return interchange_import(store, &source, NULL, 0, &result).code;
+    return interchange_import(store, &source, NULL, &result).code;
 }
 
 static const char *messages(void)
@@ -239,7 +239,7 @@ static void test_faults_are_bounded(void **state)
     assert_int_equal(buf_append_str(&file, "]}").code, 0);
     struct kit_text text = {(const char *)file.data, file.len, 0, 0};
     struct interchange_source source = kit_source(&text);
-    assert_int_equal(interchange_import(store, &source, NULL, 0, &result).code, ERROR_INTERCHANGE);
+    assert_int_equal(interchange_import(store, &source, NULL, &result).code, ERROR_INTERCHANGE);
     assert_true(result.faults < INTERCHANGE_FAULTS_MAX + 4);
     buf_release(&file);
 }
@@ -252,6 +252,46 @@ static void test_another_network_is_refused(void **state)
     assert_int_equal(import(DATA("{\"slot\":\"5\"}", "")), ERROR_WRONG_NETWORK);
     assert_non_null(strstr(messages(), "another network"));
     assert_int_equal(stored(), 0);
+}
+
+static cc_err check_raised(void *context, const struct slash_validator *v)
+{
+    size_t *count = context;
+    assert_true(v->low.has_slot && v->low.has_epochs);
+    assert_int_equal(v->low.slot, 40);
+    assert_int_equal(v->low.source, 5);
+    assert_int_equal(v->low.target, 5);
+    ++*count;
+    return CC_OK;
+}
+
+static int import_above(const char *file, const struct slash_watermark *floor)
+{
+    struct kit_text text = {file, strlen(file), 0, 7};
+    struct interchange_source source = kit_source(&text);
+    const struct interchange_rules rules = {.floor = *floor};
+    return interchange_import(store, &source, &rules, &result).code;
+}
+
+/* An old file knows nothing of what was signed since: neither a new row nor one that is there stays below the floor for it. */
+static void test_T08_no_row_lies_below_the_floor_after_an_import(void **state)
+{
+    (void)state;
+    static const char file[] =
+        "{" META ",\"data\":[{\"pubkey\":\"" KEY_A
+        "\",\"signed_blocks\":[{\"slot\":\"5\"}],\"signed_attestations\":[{\"source_epoch\":\"1\","
+        "\"target_epoch\":\"2\"}]},{\"pubkey\":\"" KEY_B
+        "\",\"signed_blocks\":[],\"signed_attestations\":[]}]}";
+    const struct slash_watermark floor = {true, true, 40, 5, 5};
+    size_t count = 0;
+    assert_int_equal(import(file), 0);
+    for (int again = 0; again < 2; again++)
+        assert_int_equal(import_above(file, &floor), 0);
+    assert_int_equal(slash_visit(store, NULL, check_raised, &count).code, 0);
+    assert_int_equal(count, 2);
+    const struct slash_watermark lower = {true, true, 39, 4, 4};
+    assert_int_equal(import_above(file, &lower), 0);
+    assert_int_equal(slash_visit(store, NULL, check_raised, &count).code, 0);
 }
 
 static void test_only_the_chosen_are_imported(void **state)
@@ -268,7 +308,8 @@ static void test_only_the_chosen_are_imported(void **state)
                                0x11, 0xe0, 0xb3, 0x37, 0x61, 0x8f, 0x8c, 0x4e, 0xb6, 0x13,
                                0x49, 0xb4, 0xbf, 0x2d, 0x15, 0x3f, 0x64, 0x9f, 0x7b, 0x53,
                                0x35, 0x9f, 0xe8, 0xb9, 0x4a, 0x38, 0xe4, 0x4c}};
-    assert_int_equal(interchange_import(store, &source, &only, 1, &result).code, 0);
+    const struct interchange_rules chosen = {.only = &only, .only_count = 1};
+    assert_int_equal(interchange_import(store, &source, &chosen, &result).code, 0);
     assert_int_equal(result.report.validators, 1);
     assert_int_equal(stored(), 2);
     struct buf out = buf_init(1 << 16);
@@ -351,7 +392,7 @@ static struct slash_store *import_copy(const char *text)
     struct kit_text in = {text, strlen(text), 0, 0};
     struct interchange_source source = kit_source(&in);
     struct interchange_result r = {.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
-    assert_int_equal(interchange_import(copy, &source, NULL, 0, &r).code, 0);
+    assert_int_equal(interchange_import(copy, &source, NULL, &r).code, 0);
     buf_release(&r.messages);
     return copy;
 }
@@ -421,7 +462,7 @@ static void test_C07_out_of_memory(void **state)
         uint64_t count;
         assert_int_equal(source.rewind(source.context).code, 0);
         (void)alloc_fail_nth(nth);
-        cc_err err = interchange_import(store, &source, NULL, 0, &result);
+        cc_err err = interchange_import(store, &source, NULL, &result);
         if (!err.code)
             err = interchange_export(store, kit_write, &out, NULL, 0, &count);
         (void)alloc_fail_nth(0);
@@ -447,6 +488,7 @@ int main(void)
         T(test_nothing_is_imported_of_a_faulty_file),
         T(test_faults_are_bounded),
         T(test_another_network_is_refused),
+        T(test_T08_no_row_lies_below_the_floor_after_an_import),
         T(test_only_the_chosen_are_imported),
         T(test_P12_a_contradiction_is_reported_with_its_consequence),
         T(test_export_needs_a_network),

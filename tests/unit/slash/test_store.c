@@ -64,7 +64,7 @@ static cc_err enter_again(void *context, const struct slash_validator *v)
 {
     (void)context;
     (void)v;
-    return slash_register_keys(entered, &v->pubkey, 1);
+    return slash_register_keys(entered, &v->pubkey, 1, NULL);
 }
 
 static void two_at_once(void)

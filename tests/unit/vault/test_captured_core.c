@@ -3,7 +3,6 @@
  * Whatever it asks for, in whatever order, through however many lives: never two conflicting signatures of one key, and
  * no byte of a secret in any answer.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,36 +14,16 @@
 #include "crypto/scalar_split.h"
 #include "support/ledger.h"
 #include "support/test.h"
-#include "support/vault_room.h"
+#include "support/vault_group.h"
 
-static struct test_chamber chamber;
-static struct vault_room room;
-static struct door_message *answer;
 static struct ledger ledger;
 static uint8_t
     secret[32]; /* random: made after the fork, so that the vault has no other copy of it */
 static struct k_result key;
 
-static int make_chamber(void **state)
-{
-    (void)state;
-    answer = calloc(1, sizeof *answer);
-    test_chamber_make(&chamber);
-    return answer ? 0 : -1;
-}
-
-static int remove_chamber(void **state)
-{
-    (void)state;
-    free(answer);
-    test_chamber_remove(&chamber);
-    return 0;
-}
-
 static int start_closed(void **state)
 {
-    (void)state;
-    vault_room_start(&room, &chamber, ROOM_MODE_SERVE, false);
+    (void)vault_setup(state);
     assert_int_equal(random_bytes(secret, sizeof secret).code, 0);
     secret[0] &= 0x3f; /* below the group order */
     key = loader_add_raw(&room, secret);
@@ -72,27 +51,16 @@ static int start_fast(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     ledger_release(&ledger);
-    return vault_room_stop(&room);
-}
-
-static bool contains(const void *haystack, size_t len, const uint8_t needle[static 32])
-{
-    uint8_t reversed[32];
-    for (size_t i = 0; i < 32; i++)
-        reversed[i] = needle[31 - i];
-    /* Half of it would be bad enough. */
-    return memmem(haystack, len, needle, 16) || memmem(haystack, len, needle + 16, 16) ||
-           memmem(haystack, len, reversed, 16) || memmem(haystack, len, reversed + 16, 16);
+    return vault_teardown(state);
 }
 
 static cc_err ask(uint16_t type, const void *items, size_t size, size_t count)
 {
     cc_err err = core_ask(&room, type, items, size, count, answer);
     if (!err.code)
-        assert_false(
-            contains(answer->items, (size_t)answer->head.count * answer->head.item_size, secret));
+        assert_false(test_contains(answer->items,
+                                   (size_t)answer->head.count * answer->head.item_size, secret));
     return err;
 }
 
@@ -282,15 +250,72 @@ static void test_C09_before_the_chamber_is_open_nothing_is_signed(void **state)
     assert_int_equal(((const struct b_proof *)(const void *)answer->items)->len, 0);
 }
 
+static const struct b_subkey_is *ask_subkey(uint32_t purpose)
+{
+    const struct b_subkey question = {.id = 9, .purpose = purpose};
+    assert_int_equal(ask(B_SUBKEY, &question, sizeof question, 1).code, 0);
+    assert_int_equal(answer->head.type, B_SUBKEY_IS);
+    const struct b_subkey_is *subkey = (const void *)answer->items;
+    assert_int_equal(subkey->id, 9);
+    return subkey;
+}
+
+static uint32_t hand_over_error(void)
+{
+    const struct b_digest digest = {.id = 1, .purpose = B_PURPOSE_HAND_OVER};
+    assert_int_equal(ask(B_DIGEST, &digest, sizeof digest, 1).code, 0);
+    return ((const struct b_proof *)(const void *)answer->items)->error;
+}
+
+static void refused_subkey(uint32_t purpose, enum error_code error)
+{
+    static const uint8_t none[32];
+    const struct b_subkey_is *subkey = ask_subkey(purpose);
+    assert_int_equal(subkey->error, error);
+    assert_memory_equal(subkey->key, none, sizeof none);
+}
+
+/* The keys of mirror and tokens are for the core that showed the history, on its own door; after a seal there are none. */
+static void test_C09_a_subkey_only_after_hello(void **state)
+{
+    (void)state;
+    refused_subkey(B_SUBKEY_MIRROR, ERROR_IDENTITY);
+    refused_subkey(B_SUBKEY_TOKENS, ERROR_IDENTITY);
+    assert_int_equal(hand_over_error(), ERROR_IDENTITY);
+    vault_room_greet(&room, &chamber);
+    assert_int_equal(hand_over_error(), 0);
+    uint8_t key_of_mirror[32];
+    uint8_t key_of_tokens[32];
+    const struct b_subkey_is *subkey = ask_subkey(B_SUBKEY_MIRROR);
+    assert_int_equal(subkey->error, 0);
+    memcpy(key_of_mirror, subkey->key, sizeof key_of_mirror);
+    refused_subkey(0, ERROR_PROTOCOL);
+    refused_subkey(99, ERROR_PROTOCOL);
+    assert_int_equal(ask_subkey(B_SUBKEY_TOKENS)->error, 0);
+    memcpy(key_of_tokens, ask_subkey(B_SUBKEY_TOKENS)->key, sizeof key_of_tokens);
+    assert_memory_not_equal(key_of_tokens, key_of_mirror, sizeof key_of_tokens);
+
+    vault_room_next_core(&room);
+    refused_subkey(B_SUBKEY_MIRROR, ERROR_IDENTITY);
+    assert_int_equal(hand_over_error(), ERROR_IDENTITY);
+    vault_room_greet(&room, &chamber);
+    assert_memory_equal(ask_subkey(B_SUBKEY_MIRROR)->key, key_of_mirror, sizeof key_of_mirror);
+    assert_memory_equal(ask_subkey(B_SUBKEY_TOKENS)->key, key_of_tokens, sizeof key_of_tokens);
+    const struct b_seal seal = {1};
+    assert_int_equal(ask(B_SEAL, &seal, sizeof seal, 1).code, 0);
+    refused_subkey(B_SUBKEY_MIRROR, ERROR_SEALED);
+    refused_subkey(B_SUBKEY_TOKENS, ERROR_SEALED);
+}
+
 static void test_P03_no_proof_for_a_history_of_ones_own(void **state)
 {
     (void)state;
-    for (uint32_t purpose = B_PURPOSE_HISTORY; purpose < 5; purpose++) {
-        struct b_digest digest = {.id = 1, .purpose = purpose};
+    static const uint32_t purposes[] = {B_PURPOSE_HISTORY, 0, B_PURPOSE_HAND_OVER + 1, UINT32_MAX};
+    for (size_t n = 0; n < ARRAY_LEN(purposes); n++) {
+        struct b_digest digest = {.id = 1, .purpose = purposes[n]};
         assert_int_equal(ask(B_DIGEST, &digest, sizeof digest, 1).code, 0);
         const struct b_proof *proof = (const void *)answer->items;
-        assert_int_equal(proof->error,
-                         purpose == B_PURPOSE_HISTORY ? ERROR_DENIED : ERROR_PROTOCOL);
+        assert_int_equal(proof->error, n == 0 ? ERROR_DENIED : ERROR_PROTOCOL);
         assert_int_equal(proof->len, 0);
         for (size_t i = 0; i < sizeof proof->bytes; i++)
             assert_int_equal(proof->bytes[i], 0);
@@ -399,37 +424,6 @@ static void test_T25_seal_ends_signing_for_this_life(void **state)
     assert_int_equal(error_of(vote(10, 21, 1)), ERROR_SEALED);
 }
 
-/* Every readable and writable mapping of the vault is searched. memfd_secret memory can't be read even so; where the
- * kernel lacks it, the search is only right after a seal.
- */
-static bool vault_memory_holds(const uint8_t needle[static 32])
-{
-    char path[64];
-    char line[512];
-    bool found = false;
-    (void)snprintf(path, sizeof path, "/proc/%d/mem", (int)room.pid);
-    int memory = open(path, O_RDONLY | O_CLOEXEC);
-    (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)room.pid);
-    FILE *maps = fopen(path, "re");
-    assert_true(memory >= 0 && maps);
-    while (fgets(line, sizeof line, maps)) {
-        unsigned long begin;
-        unsigned long end;
-        char flags[5];
-        if (sscanf(line, "%lx-%lx %4s", &begin, &end, flags) != 3 || strncmp(flags, "rw", 2) != 0 ||
-            end - begin > (256ul << 20))
-            continue;
-        uint8_t *content = malloc(end - begin);
-        assert_non_null(content);
-        ssize_t n = pread(memory, content, end - begin, (off_t)begin);
-        found = found || (n > 0 && contains(content, (size_t)n, needle));
-        free(content);
-    }
-    (void)fclose(maps);
-    (void)close(memory);
-    return found;
-}
-
 /* The fast engines work on parts of a scalar; these must not stay either. */
 static void split_secret(uint8_t ret_parts[static 32])
 {
@@ -453,11 +447,11 @@ static void test_C03_no_copy_of_a_key_stays_in_the_vault(void **state)
     for (uint64_t i = 0; i < ARRAY_LEN(batch); i++)
         batch[i] = vote(1, i < 8 ? 2 + i : 10, 1);
     (void)sign(batch, ARRAY_LEN(batch));
-    assert_true(vault_memory_holds(control)); /* the search finds what is there */
+    assert_true(vault_room_holds(&room, control)); /* the search finds what is there */
     const struct b_seal seal = {.id = 4};
     assert_int_equal(ask(B_SEAL, &seal, sizeof seal, 1).code, 0);
-    assert_false(vault_memory_holds(secret));
-    assert_false(vault_memory_holds(parts));
+    assert_false(vault_room_holds(&room, secret));
+    assert_false(vault_room_holds(&room, parts));
 }
 
 /* A password longer than a hash's block, and one that is not; both derivations. */
@@ -472,7 +466,7 @@ static void test_C03_no_copy_of_a_password_stays_in_the_vault(void **state)
         assert_int_equal(loader_ask(&room, K_KEYSTORE, &k, sizeof k, 1, answer).code, 0);
         assert_int_equal(((const struct k_result *)(const void *)answer->items)->error,
                          ERROR_KEYSTORE_PASSWORD);
-        assert_false(vault_memory_holds(k.password));
+        assert_false(vault_room_holds(&room, k.password));
     }
 }
 
@@ -491,6 +485,7 @@ int main(void)
         CASE(test_C09_a_new_life_begins_with_the_history),
         cmocka_unit_test_setup_teardown(test_C09_before_the_chamber_is_open_nothing_is_signed,
                                         start_closed, stop),
+        cmocka_unit_test_setup_teardown(test_C09_a_subkey_only_after_hello, start_closed, stop),
         CASE(test_P03_no_proof_for_a_history_of_ones_own),
         CASE(test_C09_malformed_messages),
         CASE(test_C09_random_batches),
@@ -502,5 +497,5 @@ int main(void)
         FAST(test_C03_no_copy_of_a_key_stays_in_the_vault),
         CASE(test_C03_no_copy_of_a_password_stays_in_the_vault),
     };
-    return cmocka_run_group_tests(tests, make_chamber, remove_chamber);
+    return cmocka_run_group_tests(tests, vault_group_setup, vault_group_teardown);
 }

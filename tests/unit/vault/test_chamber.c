@@ -163,6 +163,110 @@ static void test_a_life_has_one_history(void **state)
     chamber_free(chamber);
 }
 
+/* The key of the mirror's MACs: each life's is the same, another chamber's is another, and nobody has it before the
+ * history was shown.
+ */
+static void test_the_mirror_key_is_the_chambers(void **state)
+{
+    (void)state;
+    const struct made made = make();
+    const struct made other = make();
+    uint8_t first[MAC_SIZE] = {0};
+    uint8_t again[MAC_SIZE] = {0};
+    const uint8_t none[MAC_SIZE] = {0};
+    struct chamber *chamber = chamber_with_key(key_path, ROOM_MODE_SERVE);
+    assert_int_equal(chamber_mirror_key(chamber, first).code, ERROR_SEALED);
+    assert_int_equal(chamber_open(chamber, &made.stored).code, 0);
+    assert_int_equal(chamber_mirror_key(chamber, first).code, ERROR_IDENTITY);
+    assert_memory_equal(first, none, sizeof first);
+    assert_int_equal(chamber_check_history(chamber, &made.hello).code, 0);
+    assert_int_equal(chamber_mirror_key(chamber, first).code, 0);
+    assert_memory_not_equal(first, none, sizeof first);
+    chamber_free(chamber);
+
+    chamber = chamber_with_key(key_path, ROOM_MODE_SERVE);
+    assert_int_equal(chamber_open(chamber, &made.stored).code, 0);
+    assert_int_equal(chamber_check_history(chamber, &made.hello).code, 0);
+    assert_int_equal(chamber_mirror_key(chamber, again).code, 0);
+    assert_memory_equal(first, again, sizeof first);
+    chamber_seal(chamber);
+    memset(again, 0, sizeof again);
+    assert_int_equal(chamber_mirror_key(chamber, again).code, ERROR_SEALED);
+    assert_memory_equal(again, none, sizeof again);
+    chamber_free(chamber);
+
+    chamber = chamber_with_key(key_path, ROOM_MODE_SERVE);
+    assert_int_equal(chamber_open(chamber, &other.stored).code, 0);
+    assert_int_equal(chamber_check_history(chamber, &other.hello).code, 0);
+    assert_int_equal(chamber_mirror_key(chamber, again).code, 0);
+    assert_memory_not_equal(first, again, sizeof first);
+    chamber_free(chamber);
+}
+
+/* A captured core gets no key of a segment that was begun before it was captured, and none of another replica's. */
+static void test_T30_no_key_of_the_audit_log_is_given_twice(void **state)
+{
+    (void)state;
+    const struct made made = make();
+    static const uint8_t replica[B_CONTEXT_SIZE] = {1};
+    static const uint8_t other[B_CONTEXT_SIZE] = {2};
+    const uint8_t none[MAC_SIZE] = {0};
+    uint8_t fifth[MAC_SIZE] = {0};
+    uint8_t key[MAC_SIZE] = {0};
+    struct chamber *chamber = chamber_with_key(key_path, ROOM_MODE_SERVE);
+    assert_int_equal(chamber_audit_key(chamber, 5, replica, key).code, ERROR_SEALED);
+    assert_int_equal(chamber_open(chamber, &made.stored).code, 0);
+    assert_int_equal(chamber_audit_key(chamber, 5, replica, key).code, ERROR_IDENTITY);
+    assert_int_equal(chamber_check_history(chamber, &made.hello).code, 0);
+    assert_int_equal(chamber_audit_key(chamber, 5, replica, fifth).code, 0);
+    for (uint64_t index = 0; index <= 5; index++)
+        assert_int_equal(chamber_audit_key(chamber, index, replica, key).code, ERROR_EXISTS);
+    assert_int_equal(chamber_audit_key(chamber, 6, other, key).code, ERROR_IDENTITY);
+    assert_memory_equal(key, none, sizeof key);
+    assert_int_equal(chamber_audit_key(chamber, 7, replica, key).code, 0);
+    assert_memory_not_equal(key, fifth, sizeof key);
+    assert_int_equal(chamber_audit_key(chamber, 6, replica, key).code, ERROR_EXISTS);
+    chamber_seal(chamber);
+    assert_int_equal(chamber_audit_key(chamber, 8, replica, key).code, ERROR_SEALED);
+    chamber_free(chamber);
+    /* An order verifies: it gets what was given, as often as it likes. */
+    chamber = chamber_with_key(key_path, ROOM_MODE_ORDER);
+    assert_int_equal(chamber_open(chamber, &made.stored).code, 0);
+    assert_int_equal(chamber_check_history(chamber, &made.hello).code, 0);
+    assert_int_equal(chamber_audit_key(chamber, 9, replica, key).code, 0);
+    assert_int_equal(chamber_audit_key(chamber, 5, other, key).code, 0);
+    assert_memory_not_equal(key, fifth, sizeof key);
+    assert_int_equal(chamber_audit_key(chamber, 5, replica, key).code, 0);
+    assert_memory_equal(key, fifth, sizeof key);
+    chamber_free(chamber);
+}
+
+/* A hand-over's signature is none of a state head, and is only given for a history that was shown. */
+static void test_T09_a_hand_over_is_signed_for_a_known_history(void **state)
+{
+    (void)state;
+    const struct made made = make();
+    const uint8_t digest[32] = {1};
+    uint8_t signature[ED25519_SIGNATURE_SIZE];
+    uint8_t head[ED25519_SIGNATURE_SIZE];
+    uint8_t message[sizeof "containment-chamber/hand-over/v1" + 32] =
+        "containment-chamber/hand-over/v1";
+    struct chamber *chamber = chamber_with_key(key_path, ROOM_MODE_SERVE);
+    assert_int_equal(chamber_sign_hand_over(chamber, digest, signature).code, ERROR_SEALED);
+    assert_int_equal(chamber_open(chamber, &made.stored).code, 0);
+    assert_int_equal(chamber_sign_hand_over(chamber, digest, signature).code, ERROR_IDENTITY);
+    assert_int_equal(chamber_check_history(chamber, &made.hello).code, 0);
+    assert_int_equal(chamber_sign_hand_over(chamber, digest, signature).code, 0);
+    assert_int_equal(chamber_sign_head(chamber, digest, head).code, 0);
+    memcpy(message + sizeof message - 32, digest, 32);
+    const struct span signed_ = span_of(message, sizeof message);
+    assert_int_equal(ed25519_verify(made.stored.identity_public, signed_, signature).code, 0);
+    assert_int_not_equal(ed25519_verify(made.stored.identity_public, signed_, head).code, 0);
+    chamber_seal(chamber);
+    assert_int_equal(chamber_sign_hand_over(chamber, digest, signature).code, ERROR_SEALED);
+    chamber_free(chamber);
+}
+
 static void test_T25_sealed_stays_sealed(void **state)
 {
     (void)state;
@@ -260,6 +364,9 @@ int main(void)
         CASE(test_a_life_has_one_chamber),
         CASE(test_P03_only_init_proves_a_history),
         CASE(test_a_life_has_one_history),
+        CASE(test_the_mirror_key_is_the_chambers),
+        CASE(test_T30_no_key_of_the_audit_log_is_given_twice),
+        CASE(test_T09_a_hand_over_is_signed_for_a_known_history),
         CASE(test_T25_sealed_stays_sealed),
         CASE(test_without_its_key_it_stays_closed),
         CASE(test_key_file_is_made_once_and_private),

@@ -256,6 +256,38 @@ static void test_dropped_floors_still_want_the_right_handle(void **state)
     assert_int_equal(vote(two, 1, 9, 1).code, ERROR_KEY_UNKNOWN);
 }
 
+static struct key_handle add_from(uint32_t n, uint32_t source)
+{
+    const struct bls_secret secret = secret_of(n);
+    const struct eth_pubkey pubkey = pubkey_of(n);
+    struct key_handle handle;
+    bool existed = true;
+    assert_int_equal(key_table_add_from(table, &secret, &pubkey, source, &handle, &existed).code,
+                     0);
+    return handle;
+}
+
+static void test_a_key_goes_with_its_last_source(void **state)
+{
+    (void)state;
+    const struct key_handle row = add_from(1, B_KEY_FROM_ROW);
+    const struct key_handle both = add_from(2, B_KEY_FROM_ROW);
+    const struct key_handle file = add_from(3, B_KEY_FROM_FILE);
+    const struct key_handle memory = add_from(4, B_KEY_FROM_MEMORY);
+    (void)add_from(2, B_KEY_FROM_FILE);
+    key_table_drop_source(table, B_KEY_FROM_ROW);
+    assert_int_equal(vote(row, 1, 5, 1).code, ERROR_KEY_UNKNOWN);
+    assert_int_equal(vote(both, 2, 5, 1).code, 0);
+    assert_int_equal(vote(file, 3, 5, 1).code, 0);
+    assert_int_equal(vote(memory, 4, 5, 1).code, 0);
+    assert_int_equal(key_table_count(table), 3);
+    const struct key_handle again = add_from(1, B_KEY_FROM_ROW);
+    assert_int_equal(vote(again, 1, 5, 1).code, 0);
+    key_table_drop_source(table, B_KEY_FROM_FILE);
+    assert_int_equal(vote(both, 2, 6, 1).code, ERROR_KEY_UNKNOWN);
+    assert_int_equal(vote(again, 1, 6, 1).code, 0);
+}
+
 static void test_lists_all_in_pieces(void **state)
 {
     (void)state;
@@ -338,6 +370,7 @@ int main(void)
         CASE(test_a_seal_waits_for_who_holds_a_key),
         CASE(test_C09_P16_a_floor_outlives_its_key),
         CASE(test_dropped_floors_still_want_the_right_handle),
+        CASE(test_a_key_goes_with_its_last_source),
         CASE(test_lists_all_in_pieces),
         CASE(test_a_full_table_refuses_and_forgets_nothing),
         CASE(test_seal_wipes_all_and_latches),

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 
+#include "support/ceremony_kit.h"
 #include "support/test.h"
 #include "vault/threads.h"
 #include "wire/control.h"
@@ -42,7 +43,12 @@ static cc_err start_threads(void)
     struct engine *engine = NULL;
     struct vault vault = {.arena = NULL};
     CC_TRY(engine_new(SIGNING_BLST, &engine));
-    const struct threads_plan plan = {2, 2, -1, engine, &vault};
+    const struct threads_plan plan = {.signers = 2,
+                                      .openers = 2,
+                                      .documents = true,
+                                      .control_fd = -1,
+                                      .engine = engine,
+                                      .vault = &vault};
     cc_err err = vault_open(0, 0, engine, &vault);
     if (!err.code)
         err = threads_new(&plan, &threads);
@@ -98,6 +104,39 @@ static cc_err put_a_door(void)
     return err;
 }
 
+/* What a set gives to a person is given whole, or at the next attempt. */
+static cc_err give_a_text(void)
+{
+    static struct rite_vault vault;
+    static bool open;
+    static const struct rite_plan plan = {
+        .mode = SEAL_OPERATORS, .operator_count = 2, .operator_threshold = 2};
+    struct buf out = buf_init(SEAL_TEXT_MAX);
+    if (!open) {
+        struct rite_chamber chamber;
+        struct seal_set set;
+        enum b_set_which which;
+        (void)alloc_fail_nth(0);
+        rite_make(&chamber, false);
+        rite_start(&vault, &chamber);
+        const struct seal_proposal proposal = rite_proposal(&chamber, NULL, &plan);
+        CC_TRY(sets_make(vault.sets, &proposal, &which, &set));
+        (void)alloc_fail_nth(1);
+        open = true;
+    }
+    cc_err err = sets_text(vault.sets, B_PART_REGISTRATION, 1, &out);
+    buf_release(&out);
+    if (!err.code)
+        rite_stop(&vault);
+    return err;
+}
+
+static void test_C07_a_text_for_an_operator(void **state)
+{
+    (void)state;
+    fail_each(give_a_text);
+}
+
 static void test_C07_opening_the_vault(void **state)
 {
     (void)state;
@@ -129,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_C07_starting_threads),
         cmocka_unit_test(test_C07_adding_a_key),
         cmocka_unit_test(test_C07_a_new_door),
+        cmocka_unit_test(test_C07_a_text_for_an_operator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

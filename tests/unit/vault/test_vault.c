@@ -11,47 +11,15 @@
 #include "secret/ct.h"
 #include "support/child.h"
 #include "support/test.h"
-#include "support/vault_room.h"
+#include "support/vault_group.h"
 #include "vault/chamber_key.h"
 #include "vault/sign.h"
 #include "vault/vault.h"
 
-static struct test_chamber chamber;
-static struct vault_room room;
-static struct door_message *answer;
 /* A published test key: BLS test vectors, sign_case_11b8c7cad5238946. */
 static const uint8_t test_key[32] = {
     0x47, 0xb8, 0x19, 0x2d, 0x77, 0xbf, 0x87, 0x1b, 0x62, 0xe8, 0x78, 0x59, 0xd6, 0x53, 0x92, 0x27,
     0x25, 0x72, 0x4a, 0x5c, 0x03, 0x1a, 0xfe, 0xab, 0xc6, 0x0b, 0xce, 0xf5, 0xff, 0x66, 0x51, 0x38};
-
-static int make_chamber(void **state)
-{
-    (void)state;
-    answer = calloc(1, sizeof *answer);
-    test_chamber_make(&chamber);
-    return answer ? 0 : -1;
-}
-
-static int remove_chamber(void **state)
-{
-    (void)state;
-    free(answer);
-    test_chamber_remove(&chamber);
-    return 0;
-}
-
-static int start(void **state)
-{
-    (void)state;
-    vault_room_start(&room, &chamber, ROOM_MODE_SERVE, false);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    return vault_room_stop(&room);
-}
 
 static struct b_sign
 attestation(const struct k_result *key, uint64_t source, uint64_t target, uint8_t vote)
@@ -414,7 +382,7 @@ static void test_a_chamber_key_out_of_its_format_ends_the_start(void **state)
     test_chamber_remove(&bad);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, start, stop)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, vault_setup, vault_teardown)
 
 int main(void)
 {
@@ -432,5 +400,5 @@ int main(void)
         CASE(test_odd_control_messages_are_survived),
         cmocka_unit_test(test_a_chamber_key_out_of_its_format_ends_the_start),
     };
-    return cmocka_run_group_tests(tests, make_chamber, remove_chamber);
+    return cmocka_run_group_tests(tests, vault_group_setup, vault_group_teardown);
 }

@@ -1,0 +1,26 @@
+/* A backup's file. One that is taken is written again as it was, and its parts lie inside it. */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+#include "cli/backup_file.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct backup backup;
+    CC_CLEANUP(buf_release) struct buf again = buf_init(size + 1);
+    if (backup_read(span_of(data, size), &backup).code)
+        return 0;
+    for (size_t i = 0; i < BACKUP_PARTS; i++)
+        cc_assert(!backup.has[i] || (backup.parts[i].data >= data &&
+                                     backup.parts[i].data + backup.parts[i].len <= data + size));
+    CC_CLEANUP(fd_closep) int fd = memfd_create("backup", MFD_CLOEXEC);
+    cc_assert(fd >= 0 && !backup_write(fd, &backup).code && lseek(fd, 0, SEEK_SET) == 0);
+    cc_assert(!fd_read_all(fd, &again).code);
+    cc_assert(span_equal(buf_span(&again), span_of(data, size)));
+    return 0;
+}

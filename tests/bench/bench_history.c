@@ -1,7 +1,8 @@
 /* What a history, in SQLite or in PostgreSQL, can do by itself: claims per second at several batch sizes, a full history's upkeep, its
  * time to open and its memory.
  *
- * usage: bench_history FILE|URL [KEYS [EPOCHS]]      must not exist yet; every claim is a new record
+ * usage: bench_history FILE|URL [KEYS [EPOCHS [MIRROR]]]      must not exist yet; every claim is a new record. With a
+ * mirror's path the history is guarded by it (slash/guard.h).
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 
+#include "slash/guard.h"
 #include "slash/postgres.h"
 #include "slash/store.h"
 
@@ -18,6 +20,7 @@ static struct slash_store *store;
 static struct slash_claim claims[SLASH_BATCH_MAX];
 static struct slash_verdict verdicts[SLASH_BATCH_MAX];
 static uint64_t key_count, made;
+static const char *mirror; /* NULL: bare */
 
 static void must(cc_err err)
 {
@@ -136,8 +139,14 @@ static void create_store(const char *path)
 static void open_store(const char *path)
 {
     int holder = 0;
-    must(is_url(path) ? slash_postgres_open(path, &store)
+    must(is_url(path) ? slash_postgres_open(path, NULL, &store)
                       : slash_sqlite_open(path, true, &store, &holder));
+    if (!mirror)
+        return;
+    static const uint8_t mac_key[32] = {7};
+    struct slash_guard_options options = {.path = mirror, .key = mac_key, .slots_per_epoch = 32};
+    must(slash_guard_replica(mirror, options.replica));
+    must(slash_guard_open(store, &options, &store));
 }
 
 static void measure_open(const char *path)
@@ -155,15 +164,16 @@ int main(int argc, char **argv)
 {
     static const size_t sizes[] = {1, 16, 64, 256};
     if (argc < 2) {
-        (void)fprintf(stderr, "usage: bench_history FILE|URL [KEYS [EPOCHS]]\n");
+        (void)fprintf(stderr, "usage: bench_history FILE|URL [KEYS [EPOCHS [MIRROR]]]\n");
         return 2;
     }
     key_count = argc > 2 ? strtoull(argv[2], NULL, 10) : 10000;
+    mirror = argc > 4 ? argv[4] : NULL;
     create_store(argv[1]);
     open_store(argv[1]);
     for (uint64_t i = 0; i < key_count; i++) {
         struct eth_pubkey pubkey = key(i);
-        must(slash_register_keys(store, &pubkey, 1));
+        must(slash_register_keys(store, &pubkey, 1, NULL));
     }
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         measure_batches(sizes[i]);

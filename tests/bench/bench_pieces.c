@@ -18,7 +18,7 @@
 static struct {
     /* What stays. */
     struct eth_network network;
-    struct policy policy;
+    struct authority *authority;
     struct sign_rules rules;
     struct slash_store *history;
     struct arena *arena;
@@ -62,16 +62,14 @@ static void must_be(bool condition, const char *what)
 
 static void open_rules(void)
 {
-    const struct auth_config auth = {.mode = AUTH_OPEN,
-                                     .open_operations = {.count = 1, .items = {"*"}}};
+    static const struct auth_config auth = {.mode = AUTH_OPEN,
+                                            .open_operations = {.count = 1, .items = {"*"}}};
+    const struct authority_settings settings = {.auth = &auth, .data_dir = "/nonexistent"};
     static const char root[] = "04700007fabc8282644aed6d1c7c9e21d38a03a0c4ba193f3afe428824b3a673";
-    const char *unknown;
     bench_must(network_load("minimal", &all.network));
-    bench_must(policy_compile(&auth, &all.policy, &unknown));
-    all.rules = (struct sign_rules){.policy = &all.policy,
-                                    .network = &all.network,
-                                    .has_genesis_validators_root = true,
-                                    .max_future_epochs = 2};
+    bench_must(authority_new(&settings, &all.authority));
+    all.rules = (struct sign_rules){
+        .network = &all.network, .has_genesis_validators_root = true, .max_future_epochs = 2};
     bench_must(hex_decode(span_str(root), all.rules.genesis_validators_root.bytes,
                           sizeof all.rules.genesis_validators_root.bytes));
 }
@@ -84,7 +82,7 @@ static void open_history(const char *directory)
     (void)snprintf(path, sizeof path, "%s/history.sqlite", directory);
     bench_must(slash_sqlite_create(path, false, &identity));
     bench_must(slash_sqlite_open(path, false, &all.history, &holder));
-    bench_must(slash_register_keys(all.history, all.pubkeys, all.key_count));
+    bench_must(slash_register_keys(all.history, all.pubkeys, all.key_count, NULL));
 }
 
 static void open_keys(enum batch_engine engine)
@@ -170,9 +168,13 @@ static void compute_roots(void)
 
 static void judge(void)
 {
+    static const struct caller nobody = {0};
     for (size_t i = 0; i < all.n; i++) {
         const struct key_lookup key = {KEY_STATE_ACTIVE, true, all.handles[key_of(i)]};
-        sign_path_judge(&all.rules, &all.requests[i], &key, 0, &all.outcomes[i]);
+        const struct auth_question question = sign_path_question(&all.requests[i]);
+        struct auth_verdict verdict;
+        authority_judge(all.authority, &nobody, &question, &verdict);
+        sign_path_judge(&all.rules, &all.requests[i], &verdict, &key, 0, &all.outcomes[i]);
         must_be(all.outcomes[i].error == 0, "refused");
         all.claims[i] = all.outcomes[i].claim;
         all.messages[i] = all.outcomes[i].message;

@@ -8,6 +8,8 @@
 
 Everything waits for a condition with a deadline; nothing sleeps for luck. It ends only processes it started.
 """
+import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -16,12 +18,25 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 
 import messages
 
 SOURCE_DIR = pathlib.Path(__file__).resolve().parent.parent.parent
 ROOMS = ("front", "core", "vault")
+SOCKET_PATH_MAX = 107  # bytes of a Unix socket's path
+NAME_MAX = 40
+# What a service manager does with its listening sockets: they are 3, 4, ... of the process that it starts.
+HAND_OVER = """import os, sys
+sockets, command = [int(n) for n in sys.argv[1].split(",")], sys.argv[2:]
+high = [os.dup2(fd, 100 + i, False) for i, fd in enumerate(sockets)]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(sockets)))
+os.execv(command[0], command)
+"""
 
 
 def build_dir():
@@ -61,8 +76,11 @@ def work_base():
 
 
 def fresh_dir(name):
-    """An empty directory for one test."""
-    path = work_base() / re.sub(r"[^\w.-]", "_", name)[:80]
+    """An empty directory for one test; a long name is cut, so that sockets fit below it."""
+    name = re.sub(r"[^\w.-]", "_", name)
+    if len(name) > NAME_MAX:
+        name = f"{name[:NAME_MAX - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    path = work_base() / name
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     return path
@@ -181,7 +199,10 @@ class Daemon:
         self.binary = pathlib.Path(binary or release_binary() or binary_with_switches())
         self.environment = {"PATH": "/usr/bin:/bin", **(environment or {})}
         self.process = None
+        self.sockets = []  # listening ones that `server` is handed, as by a service manager; they stay the test's
+        self.user = None  # as whom `server` runs; None: as the tests do
         self.http_port = self.metrics_port = None
+        self.admin_path = self._admin_path()
         self.path.mkdir(parents=True, exist_ok=True)
         self.keys_dir.mkdir(exist_ok=True)
         for number, secret in enumerate(keys):
@@ -189,7 +210,7 @@ class Daemon:
         self.config = merge(
             {
                 "data_dir": str(self.data_dir),
-                "server": {"listen_port": 0, "drain_seconds": 1},
+                "server": {"listen_port": 0, "drain_seconds": 1, **self._admin_option()},
                 "metrics": {"listen_port": 0},
                 "network": str(network),
                 **({"genesis_validators_root": messages.MINIMAL_GENESIS_ROOT} if network == "minimal" else {}),
@@ -200,6 +221,28 @@ class Daemon:
             config or {},
         )
         self.write_config()
+
+    # --- the admin socket ------------------------------------------------------------------------------
+
+    def _admin_path(self):
+        """Where it is by default; elsewhere when that is longer than a Unix socket's path may be."""
+        path = self.data_dir / "admin.sock"
+        if len(str(path)) <= SOCKET_PATH_MAX:
+            return path
+        self._short_dir = tempfile.TemporaryDirectory(prefix="cc-")  # pylint: disable=consider-using-with
+        return pathlib.Path(self._short_dir.name) / "admin.sock"
+
+    def put_data_in(self, path):
+        """The data directory is elsewhere from now on; before init."""
+        self.data_dir = pathlib.Path(path)
+        self.admin_path = self._admin_path()
+        self.config["data_dir"] = str(self.data_dir)
+        self.config["server"].pop("admin_socket", None)
+        self.config["server"].update(self._admin_option())
+        self.write_config()
+
+    def _admin_option(self):
+        return {} if self.admin_path.parent == self.data_dir else {"admin_socket": str(self.admin_path)}
 
     # --- files -----------------------------------------------------------------------------------------
 
@@ -239,20 +282,29 @@ class Daemon:
     def spawn(self, *more):
         """Starts `server` and does not wait for it."""
         (self.data_dir / "ports").unlink(missing_ok=True)
+        numbers = [s.fileno() for s in self.sockets]
+        wrapped = [sys.executable, "-S", "-c", HAND_OVER, ",".join(map(str, numbers))] if numbers else []
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(self.binary), "server", "-c", str(self.config_path), *more],
+                [*wrapped, str(self.binary), "server", "-c", str(self.config_path), *more],
+                pass_fds=numbers,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                user=self.user,
+                group=self.user,
             )
         return self
 
     def start(self, *more, ready=True, seconds=30):
         """Starts `server`; returns when it answers, and when a signature would succeed unless `ready` is False."""
         self.spawn(*more)
+        return self.wait_started(seconds, ready)
+
+    def wait_started(self, seconds=30, ready=True):
+        """What start() waits for, after spawn()."""
         wait_for("the ports file", lambda: self.alive() and self._read_ports(), seconds)
         wait_for("/upcheck", lambda: self.alive() and self.status_of("/upcheck") == 200, seconds)
         if ready:
@@ -292,6 +344,7 @@ class Daemon:
 
     def kill_all(self):
         """kill -9 of the supervisor and every room at once, as a power cut would."""
+        self.halt(self.process.pid)  # or it might start a room that nobody would wait for
         rooms = [pid for pid, _ in children_of(self.process.pid)]
         for pid in [self.process.pid, *rooms]:
             self._kill(pid)
@@ -323,6 +376,18 @@ class Daemon:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+    @staticmethod
+    def halt(pid):
+        """SIGSTOP; returns when it stands still."""
+        def halted():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+                return stat.read().rpartition(")")[2].split()[0] in "TtZX"
+            return True  # it has ended
+
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+        wait_for("the halt", halted)
 
     def kill_room(self, name):
         """kill -9 of one room; returns when another one of that name has taken its place."""

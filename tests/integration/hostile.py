@@ -161,6 +161,13 @@ def hosts():
         ("null Origin", raw("POST", SIGN, ["Origin: null", "Content-Length: 2"], b"{}"), {403}),
         ("reload without a token", raw("POST", "/reload", ["Content-Length: 0"]), {401}),
         ("reload with some token", raw("POST", "/reload", ["Content-Length: 0", f"Authorization: Bearer {MARK}"]), {401}),
+        ("two tokens", raw("POST", "/reload", ["Content-Length: 0", f"Authorization: Bearer {MARK}", f"Authorization: Bearer {MARK}"]), {400}),
+        ("a token of 8 KiB", raw("POST", "/reload", ["Content-Length: 0", "Authorization: Bearer " + MARK * 1200]), {401}),
+        ("a token of 40 KiB", raw("POST", "/reload", ["Content-Length: 0", "Authorization: Bearer " + MARK * 6000]), {431}),
+        ("a zero in a token", raw("POST", "/reload", ["Content-Length: 0", f"Authorization: Bearer {MARK}\0x"]), {400}),
+        *((f"Authorization {value!r}", raw("POST", "/reload", ["Content-Length: 0", f"Authorization: {value}"]), {401}) for value in (
+            "", "Bearer", "Bearer ", f"Bearer {MARK} {MARK}", f"Bearer {MARK}, Basic YTpi", "Basic", "Basic !!!!", "Basic YTp", "Basic YTpiYw", "Basic YTo=",
+            "Basic Og==", "Basic YWI=", "Basic YTpiAA==", "Basic AGE6Yg==", f"Digest username={MARK}", "Negotiate abc", "\xff\xfe")),
         ("publicKeys as text", raw("GET", "/api/v1/eth2/publicKeys", ["Accept: text/plain"]), {406}),
         ("gzip body", post(b"\x1f\x8b\x08\0", ["Content-Encoding: gzip"]), {415}),
         ("big header", raw("GET", "/upcheck", ["X: " + "a" * 40000]), {431}),

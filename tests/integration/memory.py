@@ -3,6 +3,7 @@ import base64
 import os
 import pathlib
 import re
+import struct
 
 
 def forms_of(secret):
@@ -17,21 +18,39 @@ def forms_of(secret):
     return forms
 
 
+def touched(pagemap, start, end):
+    """The parts of an anonymous mapping that were ever used, as (start, end): the others are zeros, as most of a stack is."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    pagemap.seek(start // page * 8)
+    entries = struct.unpack(f"<{(end - start) // page}Q", pagemap.read((end - start) // page * 8))
+    begin = None
+    for n, entry in enumerate((*entries, 0)):
+        used = entry >> 62 != 0  # in memory, or swapped
+        if used and begin is None:
+            begin = n
+        if not used and begin is not None:
+            yield start + begin * page, start + n * page
+            begin = None
+
+
 def memory_of(pid):
-    """Yields (name of the mapping, bytes) for every readable mapping of `pid`."""
+    """Yields (name of the mapping, bytes) for all that is readable of `pid`."""
     maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as mem, open(f"/proc/{pid}/pagemap", "rb") as pagemap:
         for line in maps.splitlines():
             match = re.match(r"([0-9a-f]+)-([0-9a-f]+) (....) \S+ \S+ \S+ *(.*)", line)
             start, end = int(match.group(1), 16), int(match.group(2), 16)
             if match.group(3)[0] != "r" or match.group(4) in ("[vvar]", "[vsyscall]", "[vdso]"):
                 continue
-            try:
-                mem.seek(start)
-                data = mem.read(end - start)
-            except (OSError, ValueError, OverflowError):
-                continue  # memfd_secret and device pages can't be read by anyone: nothing to be found there
-            yield match.group(4) or "anonymous", data
+            name = match.group(4) or "anonymous"
+            is_own = match.group(3)[3] == "p" and name in ("anonymous", "[heap]", "[stack]")
+            for first, after in touched(pagemap, start, end) if is_own else ((start, end),):
+                try:
+                    mem.seek(first)
+                    data = mem.read(after - first)
+                except (OSError, ValueError, OverflowError):
+                    continue  # memfd_secret and device pages can't be read by anyone: nothing to be found there
+                yield name, data
 
 
 def search_memory(pid, secrets):

@@ -59,15 +59,6 @@ def randao(epoch):
 
 def voluntary_exit(epoch):
     """A VOLUNTARY_EXIT: irreversible, so never routine."""
-    return {
-        "type": "VOLUNTARY_EXIT",
-        "fork_info": fork_info(),
-        "voluntary_exit": {"epoch": str(epoch), "validator_index": "1"},
-    }
-
-
-def voluntary_exit(epoch):
-    """A VOLUNTARY_EXIT: irreversible, so never routine."""
     return {"type": "VOLUNTARY_EXIT", "fork_info": fork_info(), "voluntary_exit": {"epoch": str(epoch), "validator_index": "1"}}
 
 

@@ -1,5 +1,6 @@
 """POST /api/v1/eth2/sign against the real program: each item alone, in order, one body with as many as it may hold."""
 import json
+import os
 import re
 import subprocess
 import threading
@@ -160,20 +161,24 @@ def test_batches_from_many_clients_at_once(signer):
 
 
 def test_ten_thousand_attestations_in_five_batches_at_once(make_daemon):
-    """None is refused for how many wait; one that a slow machine can't sign in time is asked for again, as a client would."""
+    """None is refused for how many wait; one that a slow machine can't sign in time is asked for again, as a client would. By
+    then the vault may have signed too many later ones to know of it: it is refused."""
     daemon = make_daemon(keys=[f"0x{i + 1:064x}" for i in range(5)], config=CONFIG)
     daemon.init()
     daemon.start()
     first_time = []
     signed = []
+    late = []
+    odd = []
 
     def client(key):
         votes = [item(key, messages.attestation(epoch, epoch + 1)) for epoch in range(2000)]
         for attempt in range(10):
             answers = ask(daemon, votes)
-            assert {entry["status"] for entry in answers} <= {200, 503}
+            odd.extend(entry for entry in answers if entry["status"] not in (200, 503, *([412] if attempt else [])))
             signed.extend(entry["signature"] for entry in answers if entry["status"] == 200)
-            votes = [vote for vote, entry in zip(votes, answers) if entry["status"] != 200]
+            late.extend(entry for entry in answers if entry["status"] == 412)
+            votes = [vote for vote, entry in zip(votes, answers) if entry["status"] == 503]
             if attempt == 0:
                 first_time.append(2000 - len(votes))
             if not votes:
@@ -185,7 +190,8 @@ def test_ten_thousand_attestations_in_five_batches_at_once(make_daemon):
     for thread in threads:
         thread.join()
     print(f"signed at the first time: {sum(first_time)}")
-    assert len(signed) == len(set(signed)) == 10000
+    assert not odd
+    assert len(signed) == len(set(signed)) == 10000 - len(late)
     assert re.search(r"^containment_http_shed_total 0$", daemon.metrics(), flags=re.M)
 
 
@@ -203,9 +209,9 @@ def test_a_full_batch_and_a_restart_in_the_middle(signer):
 def test_the_documented_command_works(signer):
     page = (SOURCE_DIR / "docs/http-api.md").read_text()
     (command,) = re.findall(r"```sh\n(curl .*?)\n```", page)
-    command = command.replace(":9000/", f":{signer.http_port}/")
-    assert subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30).stdout == b"[]"
+    environment = {**os.environ, "SIGNER_URL": f"http://127.0.0.1:{signer.http_port}"}
+    assert subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=True, timeout=30).stdout == b"[]"
     message = item(keys_of(signer)[0], messages.attestation(20, 21))
     command = command.replace("'[]'", f"'{json.dumps([message])}'")
-    answers = json.loads(subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=30).stdout)
+    answers = json.loads(subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=True, timeout=30).stdout)
     assert [entry["status"] for entry in answers] == [200]

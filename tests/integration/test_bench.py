@@ -1,5 +1,6 @@
 """The subcommand `bench`: a second of load on a signer of its own; what it counts is in the history; nothing is left behind."""
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -57,6 +58,22 @@ def test_an_engine_that_is_asked_for(workdir, engine):
     (signer,) = result["signers"]
     assert signer["engine"] == engine
     assert signer["signatures"] == signer["records"] > 0
+
+
+def test_a_signer_that_wants_a_token(workdir):
+    """A policy is enforced: what came without the token would be answered 401, and the bench would end with 1."""
+    copied = workdir / "program"
+    shutil.copy(binary_with_switches(), copied)
+    options = ["--load", "closed:8,closed:2x8", "--auth", "--program", copied, "--json"]
+    (signer,) = json.loads(bench(workdir, *SHORT, *options).stdout)["signers"]
+    assert signer["signatures"] == signer["records"] > 64
+    assert all(row["failures"] == 0 for row in signer["rows"])
+    assert list(workdir.iterdir()) == [copied], "the chamber, its keys and its token were left behind"
+
+
+def test_a_program_that_is_not_there(workdir):
+    assert "a command on the chamber failed" in bench(workdir, *SHORT, "--program", workdir / "none", code=1).stderr
+    assert not list(workdir.iterdir())
 
 
 def test_a_file_system_in_memory_is_refused(workdir):

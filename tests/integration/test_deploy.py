@@ -1,4 +1,5 @@
 """What is delivered beside the program: the manual page and the systemd unit."""
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from daemon import SOURCE_DIR, binary_with_switches
 
 MANUAL = SOURCE_DIR / "docs/man/containment-chamber.1.scd"
 UNIT = SOURCE_DIR / "deploy/systemd/containment-chamber.service"
+ENCLAVE = SOURCE_DIR / "deploy/enclave"
 
 
 def need(tool):
@@ -18,9 +20,16 @@ def need(tool):
 
 def test_the_manual_is_well_formed():
     need("scdoc")
-    page = subprocess.run(["scdoc"], stdin=MANUAL.open(), capture_output=True, text=True, check=False)
+    page = subprocess.run([SOURCE_DIR / "tools/manual", MANUAL], capture_output=True, text=True, check=False)
     assert page.returncode == 0, page.stderr
     assert ".SH EXIT STATUS" in page.stdout
+    need("mandoc")
+    found = subprocess.run(["mandoc", "-T", "lint"], input=page.stdout, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout + found.stderr) == (0, "")
+    plain = subprocess.run(["mandoc", "-T", "ascii"], input=page.stdout, capture_output=True, text=True, check=True).stdout
+    raw = subprocess.run(["scdoc"], stdin=MANUAL.open(), capture_output=True, text=True, check=True).stdout
+    raw = subprocess.run(["mandoc", "-T", "ascii"], input=raw, capture_output=True, text=True, check=True).stdout
+    assert plain.lower().split() == raw.lower().split(), "tidying changed what the page says"
 
 
 def test_the_manual_names_every_command():
@@ -90,6 +99,23 @@ def test_the_unit_is_one_that_systemd_takes(workdir):
     result = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     ours = [line for line in result.stderr.splitlines() if "containment-chamber.service" in line]
     assert ours == []
+    result = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=15", unit], capture_output=True, text=True,
+                            check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_sockets_are_where_the_signer_listens_by_default(workdir):
+    """systemd takes the unit, and a signer without a word of configuration finds each of its sockets at an address of its own."""
+    unit = UNIT.with_suffix(".socket").read_text()
+    example = subprocess.run([binary_with_switches(), "config", "dump"], capture_output=True, text=True, check=True).stdout
+    listens = re.findall(r'^(?:server|metrics):\n(?:  .*\n)*?  listen_address: "(.*)"\n(?:  .*\n)*?  listen_port: (\d+)$', example, flags=re.M)
+    assert re.findall(r"^ListenStream=(.*):(\d+)$", unit, flags=re.M) == listens
+    need("systemd-analyze")
+    (workdir / "containment-chamber.service").write_text("[Service]\nExecStart=/bin/true\n")
+    path = workdir / "containment-chamber.socket"
+    path.write_text(re.sub(r"^Documentation=.*$", "", unit, flags=re.M))
+    result = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
+    assert [line for line in result.stderr.splitlines() if "containment-chamber.socket" in line] == []
 
 
 def test_the_unit_waits_longer_than_the_drain():
@@ -97,3 +123,160 @@ def test_the_unit_waits_longer_than_the_drain():
     drain = int(re.search(r"^  drain_seconds: (\d+)$", example.stdout, flags=re.M).group(1))
     stop = int(re.search(r"^TimeoutStopSec=(\d+)s$", UNIT.read_text(), flags=re.M).group(1))
     assert stop >= drain + 2 + 5 + 3  # the grace of the front, the ends of core and vault (app/supervisor.c)
+
+
+# --- deploy/enclave -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_units_of_an_enclaves_parent_are_ones_that_systemd_takes(workdir):
+    need("systemd-analyze")
+    units = sorted(path for path in ENCLAVE.iterdir() if path.suffix in (".service", ".socket", ".timer"))
+    assert len(units) == 6
+    for path in units:
+        text = re.sub(r"/usr/bin/(nitro-cli|containment-chamber)", "/bin/true", path.read_text())
+        text = re.sub(r"^(Documentation|Requires|After)=.*$", "", text, flags=re.M)  # Amazon's units are not here
+        (workdir / path.name).write_text(text)
+    result = subprocess.run(["systemd-analyze", "verify", *(workdir / path.name for path in units)], capture_output=True,
+                            text=True, check=False)
+    assert [line for line in result.stderr.splitlines() if "containment-chamber-enclave" in line] == []
+    for name, most in (("proxy", 20), ("log@", 10)):
+        unit = workdir / f"containment-chamber-enclave-{name}.service"
+        result = subprocess.run(["systemd-analyze", "security", "--offline=true", f"--threshold={most}", unit],
+                                capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout
+
+
+def statements(name):
+    return json.loads((ENCLAVE / name).read_text())["Statement"]
+
+
+def matches(condition, context):
+    """What of a condition the templates use, as KMS reads it: a name that is not there fails what is asked for, and fulfils
+    what is denied."""
+    for operator, tests in condition.items():
+        for name, values in tests.items():
+            values = [value.lower() for value in (values if isinstance(values, list) else [values])]
+            found = context.get(name)
+            if operator == "ForAllValues:StringEquals":
+                holds = all(value.lower() in values for value in found or [])
+            elif operator in ("StringEquals", "StringEqualsIgnoreCase"):
+                holds = found is not None and found.lower() in values
+            else:
+                assert operator in ("StringNotEquals", "StringNotEqualsIgnoreCase")
+                holds = found is None or found.lower() not in values
+            if not holds:
+                return False
+    return True
+
+
+def allowed(name, action, context):
+    effects = set()
+    for statement in statements(name):
+        who = statement["Principal"]["AWS"]
+        if who not in ("*", context["aws:PrincipalArn"]):
+            continue
+        actions = statement["Action"]
+        if not any(action == one or one.endswith("*") and action.startswith(one[:-1]) for one in actions):
+            continue
+        if matches(statement.get("Condition", {}), context):
+            effects.add(statement["Effect"])
+    return effects == {"Allow"}
+
+
+def opens_without_operators(name, enclave, approved, running):
+    """If the image that runs has what was made for the one that is approved (auto-unseal)."""
+    keys = [*enclave["kms:EncryptionContextKeys"], "pcr0"]
+    return allowed(name, "kms:Decrypt", enclave | {
+        "kms:EncryptionContext:purpose": "auto-unseal", "kms:EncryptionContextKeys": keys, "kms:EncryptionContext:pcr0": approved,
+        "kms:RecipientAttestation:ImageSha384": running})
+
+
+@pytest.mark.parametrize("name", ["kms-key-policy-first.json", "kms-key-policy.json", "kms-key-policy-signed.json"])
+def test_P26_T11_a_kms_key_opens_for_the_enclave_alone(name):
+    """T4: the instance's credentials without the enclave open nothing."""
+    signed = "signed" in name
+    enclave = {"aws:PrincipalArn": "@SIGNER_ARN@", "kms:EncryptionContext:app": "containment-chamber",
+               "kms:EncryptionContext:chamber": "@CHAMBER_ID@", "kms:EncryptionContext:purpose": "seal-share",
+               "kms:EncryptionContextKeys": ["app", "chamber", "purpose", "index"],
+               "kms:RecipientAttestation:ImageSha384": "@pcr0@"}
+    if signed:
+        enclave["kms:RecipientAttestation:PCR8"] = "@pcr8@"
+        assert opens_without_operators(name, enclave, "@next_pcr0@", "@next_pcr0@")
+        assert not opens_without_operators(name, enclave, "@next_pcr0@", "@pcr0@")
+        assert not opens_without_operators(name, enclave, "@pcr0@", "@next_pcr0@")
+        assert allowed(name, "kms:Decrypt", enclave | {"kms:RecipientAttestation:ImageSha384": "@next_pcr0@"})
+        assert not allowed(name, "kms:Decrypt", {k: v for k, v in enclave.items() if not k.endswith("PCR8")})
+        assert not allowed(name, "kms:Decrypt", enclave | {"kms:RecipientAttestation:PCR8": "00" * 48})
+    assert allowed(name, "kms:Decrypt", enclave)
+    without = {key: value for key, value in enclave.items() if "Recipient" not in key}
+    assert not allowed(name, "kms:Decrypt", without)
+    assert not allowed(name, "kms:Decrypt", enclave | {"kms:RecipientAttestation:ImageSha384": "00" * 48})
+    assert allowed(name, "kms:Decrypt", enclave | {"kms:EncryptionContext:chamber": "another"}) == ("first" in name)  # it has no id yet
+    assert allowed(name, "kms:Decrypt", enclave | {"kms:EncryptionContext:purpose": "enclave-root"})
+    assert not allowed(name, "kms:Decrypt", enclave | {"kms:EncryptionContext:purpose": "other"})
+    assert not allowed(name, "kms:Decrypt", enclave | {"aws:PrincipalArn": "@ADMIN_ARN@"})
+    assert not allowed(name, "kms:Decrypt", enclave | {"aws:PrincipalArn": "arn:aws:iam::1:role/other"})
+    assert allowed(name, "kms:Encrypt", without)  # KMS attests no encryption
+    # The root is shared out once: afterwards nobody makes ciphertexts of another one, for a record of his own (T11).
+    assert allowed(name, "kms:Encrypt", without | {"kms:EncryptionContext:purpose": "enclave-root"}) == ("first" in name)
+    assert opens_without_operators(name, enclave, "@pcr0@", "@pcr0@")
+    assert not opens_without_operators(name, enclave, "00" * 48, "@pcr0@")
+    assert not opens_without_operators(name, enclave, "@pcr0@", "00" * 48)
+    assert not allowed(name, "kms:Decrypt", enclave | {"kms:EncryptionContext:purpose": "auto-unseal"})  # of no image
+    image = {"kms:EncryptionContext:purpose": "auto-unseal", "kms:EncryptionContext:pcr0": "00" * 48,  # of the next one, too
+             "kms:EncryptionContextKeys": [*enclave["kms:EncryptionContextKeys"], "pcr0"]}
+    assert allowed(name, "kms:Encrypt", without | image)
+    assert not allowed(name, "kms:Encrypt", without | {**image, "kms:EncryptionContextKeys": ["app", "other"]})
+    assert not allowed(name, "kms:CreateGrant", enclave | {"aws:PrincipalArn": "@ADMIN_ARN@"})
+    assert allowed(name, "kms:PutKeyPolicy", without | {"aws:PrincipalArn": "@ADMIN_ARN@"})
+
+
+def test_T11_the_key_of_a_databases_password_opens_for_the_enclave_alone():
+    name = "kms-password-policy.json"
+    enclave = {"aws:PrincipalArn": "@SIGNER_ARN@", "kms:EncryptionContext:app": "containment-chamber",
+               "kms:EncryptionContext:purpose": "database-password", "kms:EncryptionContextKeys": ["app", "purpose"],
+               "kms:RecipientAttestation:ImageSha384": "@pcr0@"}
+    without = {key: value for key, value in enclave.items() if "Recipient" not in key}
+    assert allowed(name, "kms:Decrypt", enclave)
+    assert not allowed(name, "kms:Decrypt", without)
+    assert not allowed(name, "kms:Decrypt", enclave | {"kms:RecipientAttestation:ImageSha384": "00" * 48})
+    assert allowed(name, "kms:Decrypt", enclave | {"kms:EncryptionContext:purpose": "dynamodb-credentials"})
+    assert not allowed(name, "kms:Decrypt", enclave | {"kms:EncryptionContext:purpose": "seal-share"})
+    assert not allowed(name, "kms:Decrypt", enclave | {"aws:PrincipalArn": "@ADMIN_ARN@"})
+    assert allowed(name, "kms:Encrypt", without | {"aws:PrincipalArn": "@ADMIN_ARN@"})
+    assert not allowed(name, "kms:Encrypt", without)
+    assert not allowed(name, "kms:CreateGrant", enclave | {"aws:PrincipalArn": "@ADMIN_ARN@"})
+
+
+def test_the_enclaves_and_its_parents_files_fit_together():
+    measured, parent = (ENCLAVE / "config.yaml").read_text(), (ENCLAVE / "enclave-proxy.yaml").read_text()
+    inside = dict(re.findall(r"- (\S+:\d+)=vsock:3:(\d+)(?: #.*)?$", measured, flags=re.M))
+    outside = {target: port for port, target in re.findall(r"- vsock:any:(\d+)=tcp:(\S+)$", parent, flags=re.M)}
+    assert inside and inside == outside
+    cid = re.search(r"^CID=(\d+)$", (ENCLAVE / "enclave.env").read_text(), flags=re.M).group(1)
+    assert f"enclave_cid: {cid}\n" in parent and f"=vsock:{cid}:9443" in parent
+    assert "listen: vsock:any:9443" in measured
+    ports = re.findall(rf"- tcp:\S+=vsock:{cid}:(\d+)", parent)
+    assert sorted(ports) == sorted(re.findall(r"listen: vsock:any:(\d+)", measured))
+    assert "ListenStream=vsock::9001\n" in (ENCLAVE / "containment-chamber-enclave-log.socket").read_text()
+
+
+def test_the_enclaves_file_is_valid_with_an_owner_and_signs_for_nobody_unasked(workdir):
+    def run(command, path):
+        return subprocess.run([binary_with_switches(), "config", command, "-c", path], capture_output=True, text=True, check=False)
+
+    result = run("check", ENCLAVE / "config.yaml")
+    assert result.returncode != 0 and re.findall(r"\S+\.\S+: an enclave", result.stderr) == ["auth.owner_keys: an enclave"], result.stderr
+    text = (ENCLAVE / "config.yaml").read_text()
+    row = subprocess.run([binary_with_switches(), "auth", "owner-key", "--to", workdir / "owner.key", "--name", "alice"], capture_output=True,
+                         text=True, check=True, stdin=subprocess.DEVNULL).stdout.strip()
+    assert "  # owner_keys: [alice=HEX]\n" in text
+    (workdir / "config.yaml").write_text(text.replace("# owner_keys: [alice=HEX]", f"owner_keys: [{row}]"))
+    for command in ("check", "dump"):
+        result = run(command, workdir / "config.yaml")
+        assert result.returncode == 0, result.stderr
+    for block in ("auth:\n  mode: enforce\n", "tee:\n  platform: nitro\n"):
+        assert block in result.stdout
+    state = re.search(r"^signer_state:\n((?:  .*\n)+)", result.stdout, flags=re.M).group(1)
+    assert "  seal: ceremony\n" in state and "  kms: true\n" in state and "  backend: dynamodb\n" in state
+    assert re.search(r"allowed_kms_key_arns: \[.*arn:aws:kms:", state)

@@ -1,4 +1,5 @@
-"""What the documentation tells a reader to type works as written: README's commands, the example configuration."""
+"""What the documentation tells a reader to type works as written: README's, access.md's and tls.md's commands, policies."""
+import json
 import os
 import re
 import shlex
@@ -62,11 +63,92 @@ def test_readme_usage_runs_as_written(workdir, make_daemon):
         assert server.wait(60) == 0
 
 
-def test_links_between_pages_lead_somewhere():
-    pages = [*SOURCE_DIR.glob("*.md"), *(SOURCE_DIR / "docs").glob("*.md")]
-    dead = []
-    for page in pages:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-            if not (page.parent / target).exists():
-                dead.append(f"{page.name}: {target}")
-    assert not dead, dead
+def runnable_blocks(name):
+    """A page's blocks that are marked runnable, by name."""
+    return dict(re.findall(r"<!-- runnable: (\w+) -->\n```sh\n(.*?)```", (SOURCE_DIR / name).read_text(), flags=re.S))
+
+
+class Reader:
+    """Types what a page says, in one directory, about one signer."""
+
+    def __init__(self, workdir, daemon):
+        self.workdir = workdir
+        self.daemon = daemon
+        daemon.init()
+        (workdir / "bin").mkdir()
+        (workdir / "bin/containment-chamber").symlink_to(daemon.binary)
+        (workdir / "config.yaml").symlink_to(daemon.config_path)
+
+    def restart(self, **sections):
+        if self.daemon.process:
+            assert self.daemon.stop() == 0
+        self.daemon.config.update(sections)
+        self.daemon.write_config()
+        self.daemon.start()
+
+    def run(self, block):
+        ports = dict(re.findall(r"^([a-z-]+)=(\d+)$", (self.daemon.data_dir / "ports").read_text(), flags=re.M)) if self.daemon.process else {}
+        environment = {
+            "PATH": f"{self.workdir / 'bin'}:{os.environ['PATH']}",
+            "SIGNER_URL": f"http://127.0.0.1:{self.daemon.http_port}",
+            "METRICS_URL": f"http://127.0.0.1:{self.daemon.metrics_port}",
+            "TLS_PORT": ports.get("https-port", ""),
+        }
+        result = subprocess.run(["bash", "-euc", block], cwd=self.workdir, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert result.returncode == 0, f"{block}: {result.returncode}\n{result.stdout}{result.stderr}"
+        return result.stdout
+
+
+def test_access_walk_through_runs_as_written(workdir, make_daemon):
+    """From an open signer to a closed one, with access.md's own commands; what it says of each mode is looked at."""
+    blocks = runnable_blocks("docs/access.md")
+    assert list(blocks) == ["prepare", "use", "report", "revoke"]
+    daemon = make_daemon(keys=interop.SECRETS[:1])
+    reader = Reader(workdir, daemon)
+    reader.restart(auth={"mode": "open"})
+    assert "vc-1" in reader.run(blocks["prepare"])
+    for secret in ("management.key", "vc-1.token"):
+        assert (workdir / secret).stat().st_mode & 0o777 == 0o600
+    assert reader.run(blocks["use"]).count(interop.PUBKEYS[0]) == 2
+    reader.restart(auth={"mode": "report"})
+    assert daemon.sign(interop.PUBKEYS[0], messages.randao(5))[0] == 200
+    assert 'would_deny_total{reason="no_token"} 1' in reader.run(blocks["report"])
+    reader.restart(auth={"mode": "enforce"})
+    token = {"Authorization": "Bearer " + (workdir / "vc-1.token").read_text().strip()}
+    assert daemon.sign(interop.PUBKEYS[0], messages.randao(5))[0] == 401
+    assert daemon.sign(interop.PUBKEYS[0], messages.randao(5), token)[0] == 200
+    code, _, body = daemon.sign(interop.PUBKEYS[0], messages.voluntary_exit(3), token)
+    assert (code, json.loads(body)["rule"]) == (403, "vc/2")
+    reader.run(blocks["revoke"])
+    assert daemon.sign(interop.PUBKEYS[0], messages.randao(5), token)[0] == 401
+
+
+def test_tls_with_a_certificate_that_signs_itself(workdir, make_daemon):
+    """tls.md's commands, with what access.md's made."""
+    blocks = runnable_blocks("docs/tls.md")
+    assert list(blocks) == ["make", "ask"]
+    reader = Reader(workdir, make_daemon(keys=interop.SECRETS[:1]))
+    reader.run(blocks["make"])
+    reader.restart()
+    reader.run(runnable_blocks("docs/access.md")["prepare"])
+    reader.restart(tls={"mode": "file", "listen_port": 0, "file": {"cert_path": str(workdir / "tls.crt"), "key_path": str(workdir / "tls.key")}})
+    said = reader.run(blocks["ask"])
+    assert interop.PUBKEYS[0] in said and "vc-1" in said
+
+
+def test_policies_of_access_md_are_taken(make_daemon):
+    """Every policy that the page shows whole."""
+    text = (SOURCE_DIR / "docs/access.md").read_text()
+    shown = [json.loads(block) for block in re.findall(r"^```json\n(.*?)```", text, flags=re.S | re.M) if "…" not in block]
+    daemon = make_daemon()
+    daemon.init()
+    daemon.start()
+    key = daemon.path / "management.key"
+    key.touch(mode=0o600)
+    key.write_text(daemon.command("auth", "bootstrap", "-c", daemon.config_path).stdout)
+    assert len(shown) == 2
+    for policy in shown:
+        path = daemon.path / "policy.json"
+        path.write_text(json.dumps(policy))
+        daemon.command("auth", "policy", "put", policy["name"], "--from", path,
+                       "--signer-url", f"http://127.0.0.1:{daemon.http_port}", "--auth-token", f"file:{key}")  # fmt: skip

@@ -3,6 +3,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -40,9 +41,9 @@ def configured(make_daemon, url, **options):
     return make_daemon(keys=interop.SECRETS[:4], config={"anti_slashing": {"backend": "postgres", "url": url}}, **options)
 
 
-def goes_on(daemon, body, seconds=5.0):
+def goes_on(daemon, body, key=KEY, seconds=5.0):
     """The answer to `body` as soon as it is no longer 503."""
-    return wait_for("a signature", lambda: (lambda a: a if a[0] != 503 else None)(answer(daemon, body)), seconds)
+    return wait_for("an answer", lambda: (lambda a: a if a[0] != 503 else None)(answer(daemon, body, key)), seconds)
 
 
 @pytest.fixture(name="server", scope="module")
@@ -101,7 +102,56 @@ def test_P19_a_killed_database_is_waited_for(make_daemon):
         wait_for("health to turn green", lambda: daemon.status_of("/healthcheck") == 200, 5)
         assert time.monotonic() - started < 5
         assert daemon.room("core") == core
+        text = daemon.metrics()
+        assert re.search(r'^containment_postgres_errors_total{fault="away"} [1-9]', text, re.M)
+        assert re.search(r"^containment_postgres_round_trip_seconds_count [1-9]", text, re.M)
+        assert re.search(r"^containment_postgres_connections 1$", text, re.M)
         assert daemon.stop() == 0
+
+
+def test_P19_a_database_that_is_away_at_the_start_is_waited_for(make_daemon):
+    with postgres.Postgres() as server:
+        daemon = configured(make_daemon, server.url())
+        daemon.init()
+        daemon.start()
+        first = answer(daemon, messages.attestation(1, 2))
+        assert first[0] == 200
+        assert daemon.stop() == 0
+        server.stop()
+        daemon.start(ready=False)
+        core = daemon.room("core")
+        assert daemon.status_of("/readyz") == 503
+        assert daemon.status_of("/healthcheck") == 503
+        assert answer(daemon, messages.attestation(1, 2))[0] == 503
+        assert answer(daemon, messages.selection(7))[0] == 503
+        assert daemon.get("/api/v1/eth2/publicKeys")[0] == 503
+        assert daemon.get("/api/v1/eth2/highWatermark")[0] == 503
+        daemon.kill_room("front")
+        wait_for("a new front", lambda: daemon.status_of("/readyz") == 503)
+        assert daemon.log_text().count('"msg":"no connection to the database"') == 1
+        server.start()
+        began = time.monotonic()
+        daemon.wait_ready()
+        assert time.monotonic() - began < 5
+        assert daemon.room("core") == core
+        assert answer(daemon, messages.attestation(1, 2)) == first
+        assert answer(daemon, messages.attestation(1, 2, "other"))[0] == 412
+        assert daemon.stop() == 0
+        # It also ends while it waits.
+        server.stop()
+        daemon.start(ready=False)
+        assert daemon.stop() == 0
+
+
+def test_P19_a_mistake_in_the_url_ends_the_start(make_daemon, server, schema):
+    daemon = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    for wrong, seen in (({"user": "nobody_here"}, "28000"), ({"dbname": "nothing_here"}, "3D000")):
+        daemon.config["anti_slashing"]["url"] = server.url(options=schema, **wrong)
+        daemon.write_config()
+        daemon.spawn()
+        assert daemon.process.wait(30) == 3
+        assert seen in daemon.log_text()
 
 
 @pytest.fixture(name="pair")
@@ -164,7 +214,48 @@ def test_C06_P02_P19_killed_and_paused_under_load(make_daemon):
         check(daemon, load)
 
 
-def test_P20_a_switch_over_that_loses_nothing_is_followed(make_daemon, pair):
+def cut_off(primary, replica):
+    """What the primary commits from now on does not reach the replica."""
+    replica.sql("ALTER SYSTEM SET primary_conninfo = 'host=/nowhere'")
+    replica.reload()
+    wait_for("the end of the replication", lambda: primary.sql("SELECT count(*) FROM pg_stat_replication") == "0")
+
+
+def test_T06_P20_a_switch_over_under_load_that_loses_nothing_is_followed(make_daemon, pair):
+    primary, replica, url = pair
+    # The primary waits for the replica at each commit, as a cluster must that loses nothing.
+    primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    primary.reload()
+    replica.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
+    wait_for("synchronous replication",
+             lambda: primary.sql("SELECT sync_state FROM pg_stat_replication") in ("sync", "quorum"))
+    daemon = configured(make_daemon, url)
+    daemon.init()
+    daemon.start()
+    with Load(daemon) as load:
+        load.wait_for_more()
+        primary.kill()
+        with open(replica.data / "postgresql.auto.conf", "a", encoding="ascii") as conf:
+            conf.write("synchronous_standby_names = ''\n")
+        replica.promote()
+        replica.reload()
+        began = time.monotonic()
+        load.wait_for_more(number=1, seconds=5)
+        load.wait_for_more(seconds=10)
+    assert time.monotonic() - began < 15
+    log = daemon.log_text()
+    assert "nothing of what this signer committed is lost" in log
+    assert "were raised" not in log
+    check(daemon, load)
+    # It is the history's timeline from now on.
+    daemon.stop()
+    daemon.start()
+    assert answer(daemon, messages.attestation(900, 901))[0] == 200
+    assert daemon.log_text().count("nothing of what this signer committed is lost") == 1
+    assert daemon.stop() == 0
+
+
+def test_T06_P20_lost_records_raise_their_keys_floors_and_no_other(make_daemon, pair):
     primary, replica, url = pair
     daemon = configured(make_daemon, url)
     daemon.init()
@@ -172,49 +263,158 @@ def test_P20_a_switch_over_that_loses_nothing_is_followed(make_daemon, pair):
     first = answer(daemon, messages.attestation(1, 2))
     assert first[0] == 200
     has_replayed(primary, replica)
+    cut_off(primary, replica)
+    assert answer(daemon, messages.attestation(2, 4))[0] == 200  # lost
+    other = interop.PUBKEYS[1]
     primary.kill()
     replica.promote()
     began = time.monotonic()
-    assert goes_on(daemon, messages.attestation(2, 3))[0] == 200
+    wait_for("another key", lambda: answer(daemon, messages.attestation(2, 4), other)[0] == 200, 5)
     assert time.monotonic() - began < 5
-    assert answer(daemon, messages.attestation(1, 2)) == first
-    assert answer(daemon, messages.attestation(1, 2, "other"))[0] == 412
-    assert "nothing of what this signer committed is lost" in daemon.log_text()
-    # It is the history's timeline from now on.
+    assert "has lost records of this signer" in daemon.log_text()
+    # What was lost is not signed over, nor surrounded, nor anything else up to it.
+    assert answer(daemon, messages.attestation(2, 4, "other"))[0] == 412
+    assert answer(daemon, messages.attestation(1, 5))[0] == 412
+    assert answer(daemon, messages.attestation(3, 4))[0] == 412
+    assert answer(daemon, messages.attestation(4, 5))[0] == 200
+    # Nor by a signer that starts anew.
     assert daemon.stop() == 0
     daemon.start()
-    assert answer(daemon, messages.attestation(2, 3, "other"))[0] == 412
+    assert answer(daemon, messages.attestation(2, 4, "other"))[0] == 412
+    assert answer(daemon, messages.attestation(5, 6))[0] == 200
     assert daemon.stop() == 0
 
 
-def test_P20_a_replica_without_the_newest_records_is_refused_by_name(make_daemon, pair):
+def test_T06_P20_what_another_replica_has_lost_is_not_signed_over(make_daemon, pair, server, schema):
+    primary, replica, url = pair
+    config = {"signer_state": {"backend": "postgres", "url": server.url(options=schema)},
+              "anti_slashing": {"backend": "postgres", "url": url}}
+    one, two = (make_daemon(keys=interop.SECRETS[:4], config=config) for _ in range(2))
+    one.init()
+    two.command("init", "--join", "--chamber-key", one.data_dir / "chamber.key", "--identity", one.data_dir / "identity.pub",
+                "-c", two.config_path)
+    for daemon in (one, two):
+        daemon.start()
+        assert answer(daemon, messages.attestation(1, 2), interop.PUBKEYS[daemon is one])[0] == 200
+    has_replayed(primary, replica)
+    cut_off(primary, replica)
+    assert answer(two, messages.attestation(2, 4))[0] == 200  # lost, and only `two` knows
+    primary.kill()
+    replica.promote()
+    began = time.monotonic()
+    assert goes_on(one, messages.attestation(2, 4, "other"))[0] == 412
+    assert answer(one, messages.attestation(1, 5))[0] == 412
+    assert answer(one, messages.attestation(2, 4), interop.PUBKEYS[1])[0] == 200, "others sign on"
+    assert goes_on(two, messages.attestation(2, 4), interop.PUBKEYS[2])[0] == 200
+    assert time.monotonic() - began < 5
+    assert "has lost records of this signer" in two.log_text()
+    assert "has lost records of this signer" not in one.log_text()
+    assert one.stop() == 0 and two.stop() == 0
+
+
+def test_P20_refuse_signs_nothing_until_the_repair(make_daemon, pair):
     primary, replica, url = pair
     daemon = configured(make_daemon, url)
+    daemon.config["anti_slashing"]["on_new_timeline"] = "refuse"
+    daemon.write_config()
     daemon.init()
     daemon.start()
     assert answer(daemon, messages.attestation(1, 2))[0] == 200
     has_replayed(primary, replica)
-    replica.sql("ALTER SYSTEM SET primary_conninfo = 'host=/nowhere'")
-    replica.reload()
-    wait_for("the end of the replication", lambda: primary.sql("SELECT count(*) FROM pg_stat_replication") == "0")
-    assert answer(daemon, messages.attestation(2, 4))[0] == 200
     primary.kill()
     replica.promote()
     assert answer(daemon, messages.attestation(3, 5))[0] == 503
-    wait_for("the reason", lambda: "what this signer has committed is not there" in daemon.log_text())
+    wait_for("the reason", lambda: "on_new_timeline is refuse" in daemon.log_text())
     assert answer(daemon, messages.attestation(1, 2))[0] == 503
-    daemon.stop()
-    # Nor does a new start take it, until somebody has said from where on it is safe.
-    daemon.spawn()
-    assert daemon.process.wait(30) != 0
+    assert daemon.stop() == 0
     result = daemon.command("slashing", "repair-watermark", "--epoch", 7, "-c", daemon.config_path)
     assert "4 validators sign nothing up to epoch 7, slot 63" in result.stdout
     daemon.start()
-    assert answer(daemon, messages.attestation(2, 4, "other"))[1]["rule"] == "SOURCE_BELOW"
     assert answer(daemon, messages.attestation(6, 8))[1]["rule"] == "SOURCE_BELOW"
     assert answer(daemon, messages.block(63))[1]["rule"] == "BLOCK_BELOW"
     assert answer(daemon, messages.attestation(7, 8))[0] == 200
     assert answer(daemon, messages.block(64))[0] == 200
+    assert daemon.stop() == 0
+
+
+def test_T06_P21_an_older_backup_on_the_same_timeline_is_refused_by_name(make_daemon):
+    with postgres.Postgres() as server:
+        daemon = configured(make_daemon, server.url())
+        daemon.init()
+        daemon.start()
+        assert answer(daemon, messages.attestation(1, 2))[0] == 200
+        assert daemon.stop() == 0
+        server.stop()
+        backup = server.path / "backup"
+        subprocess.run(["cp", "-a", server.data, backup], check=True)
+        server.start()
+        daemon.start()
+        assert answer(daemon, messages.attestation(2, 4))[0] == 200
+        assert daemon.stop() == 0
+        server.stop()
+        shutil.rmtree(server.data)
+        backup.rename(server.data)
+        server.start()
+        daemon.spawn()
+        assert daemon.process.wait(30) != 0
+        assert "an older copy" in daemon.log_text() or "missing" in daemon.log_text()
+        daemon.command("slashing", "repair-watermark", "--epoch", 4, "-c", daemon.config_path)
+        daemon.start()
+        assert answer(daemon, messages.attestation(2, 4, "other"))[0] == 412
+        assert answer(daemon, messages.attestation(9, 10))[0] == 200
+        assert daemon.stop() == 0
+
+
+def test_a_start_names_the_row_that_is_out_of_its_domain(make_daemon, server, schema):
+    """Each such row, with its table, key and number; put right as the hint says, the signer starts."""
+    name = schema.removeprefix("-csearch_path=")
+    daemon = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2))[0] == 200
+    assert answer(daemon, messages.block(77))[0] == 200
+    assert daemon.stop() == 0
+    for damage, row, repair in (
+            ("UPDATE signed_attestations SET signing_root = '\\x00'", f"signed_attestations of {KEY}, 2",
+             "UPDATE signed_attestations SET signing_root = NULL"),
+            ("UPDATE signed_blocks SET slot = -77", f"signed_blocks of {KEY}, -77", "UPDATE signed_blocks SET slot = 77"),
+            ("UPDATE low_watermarks SET slot = -1 WHERE slot = 77", f"low_watermarks of {KEY}, its own",
+             "UPDATE low_watermarks SET slot = 77 WHERE slot = -1")):
+        server.sql(f"SET search_path = {name}; {damage}")
+        daemon.spawn()
+        assert daemon.process.wait(30) != 0
+        assert daemon.log_text().count(row) == 1, daemon.log_text()
+        server.sql(f"SET search_path = {name}; {repair}")
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2))[1]["rule"] == "DOUBLE_VOTE", "its root is not known any more"
+    assert answer(daemon, messages.attestation(2, 3))[0] == 200
+    assert answer(daemon, messages.block(78))[0] == 200
+    assert daemon.stop() == 0
+
+
+def test_a_count_that_can_not_rise_is_named_and_its_row_may_go(make_daemon, server, schema):
+    name = schema.removeprefix("-csearch_path=")
+    daemon = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    daemon.start()
+    assert answer(daemon, messages.attestation(1, 2))[0] == 200
+    full = f"SET search_path = {name}; UPDATE containment_heads SET batches = 9223372036854775807 WHERE replica"
+    server.sql(full)
+    assert answer(daemon, messages.attestation(2, 3))[0] == 503
+    assert answer(daemon, messages.attestation(2, 3))[0] == 503
+    wait_for("the reason", lambda: "can't be counted up any more" in daemon.log_text())
+    assert daemon.log_text().count('"table":"containment_heads"') == 1, daemon.log_text()
+    server.sql(f"SET search_path = {name}; DELETE FROM containment_heads WHERE replica")
+    assert goes_on(daemon, messages.attestation(2, 3))[0] == 200, "nothing of the mirror is missing"
+    assert daemon.stop() == 0
+    server.sql(full)
+    daemon.spawn()
+    assert daemon.process.wait(30) != 0
+    assert daemon.log_text().count('"table":"containment_heads"') == 2, daemon.log_text()
+    server.sql(f"SET search_path = {name}; DELETE FROM containment_heads WHERE replica")
+    daemon.start()
+    assert answer(daemon, messages.attestation(2, 3, "other"))[0] == 412
+    assert answer(daemon, messages.attestation(3, 4))[0] == 200
     assert daemon.stop() == 0
 
 
@@ -297,14 +497,21 @@ def test_a_batch_is_one_round_trip(make_daemon, server, schema):
     daemon.init()
     daemon.start()
     assert answer(daemon, messages.attestation(1, 2))[0] == 200
-    for epoch in range(3, 8):
-        before = wire.turns
-        assert answer(daemon, messages.attestation(epoch, epoch + 1))[0] == 200
-        assert wire.turns - before == 1, "a new record"
-        assert answer(daemon, messages.attestation(epoch, epoch + 1))[0] == 200
-        assert wire.turns - before == 2, "a repeat"
-        assert answer(daemon, messages.block(epoch))[0] == 200
-        assert wire.turns - before == 3, "a block"
+
+    def transactions():
+        return int(server.sql("SELECT sum(batches) FROM containment_heads", options=schema))
+
+    def round_trips(body):
+        turns, before = wire.turns, transactions()
+        assert answer(daemon, body)[0] == 200
+        turns = wire.turns - turns
+        assert transactions() > before, "a repeat is a transaction too"
+        return turns
+
+    # The signer has other things to ask now and then: of each kind of request the least is what it takes.
+    kinds = (messages.attestation, messages.attestation, lambda epoch, _: messages.block(epoch))
+    taken = [[round_trips(make(epoch, epoch + 1)) for make in kinds] for epoch in range(3, 8)]
+    assert [min(of_kind) for of_kind in zip(*taken)] == [1, 1, 1], taken
     assert daemon.stop() == 0
     wire.close()
 
@@ -365,7 +572,14 @@ def test_tls_password_file_and_a_new_password(make_daemon, workdir):
                           " WHERE application_name = 'containment-chamber'") == "t"
         # A new password, and every connection gone: the locked core reads the file again and looks up the name.
         server.sql(f"ALTER ROLE {postgres.NAME} PASSWORD 'another one'")
+        daemon.stop()
+        daemon.spawn()
+        assert daemon.process.wait(30) == 3, "a wrong password at a start is a mistake"
+        assert "28P01" in daemon.log_text()
         write("another one")
+        daemon.start()
+        server.sql(f"ALTER ROLE {postgres.NAME} PASSWORD 'a third one'")
+        write("a third one")
         server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                    " WHERE application_name = 'containment-chamber'")
         assert goes_on(daemon, messages.attestation(2, 3))[0] == 200
@@ -375,7 +589,7 @@ def test_tls_password_file_and_a_new_password(make_daemon, workdir):
         daemon.config["anti_slashing"]["url"] = url.replace("@localhost", "@127.0.0.1")
         daemon.write_config()
         daemon.spawn()
-        assert daemon.process.wait(30) != 0
+        assert daemon.process.wait(30) == 3
     finally:
         server.close()
 
@@ -421,6 +635,24 @@ def test_P03_a_database_has_one_history_and_only_init_makes_it(make_daemon, serv
     assert "no history" in daemon.log_text()
 
 
+def test_an_init_that_was_cut_short_is_taken_back_by_the_runbook(make_daemon, server, schema):
+    daemon = configured(make_daemon, server.url(options=schema))
+    daemon.init()
+    shutil.rmtree(daemon.data_dir)
+    refused = daemon.command("init", "--replace-fence", "-c", daemon.config_path, check=False)
+    assert refused.returncode != 0 and "An init was cut short" in refused.stderr
+    runbook = (pathlib.Path(__file__).resolve().parents[2] / "docs/runbook-history.md").read_text()
+    statement = re.search(r"^ +(DELETE FROM containment_history .*;)$", runbook, re.M)[1]
+    server.sql(statement, options=schema)
+    daemon.command("init", "--replace-fence", "-c", daemon.config_path)
+    daemon.start()
+    assert answer(daemon, messages.block(81))[0] == 200
+    # Where a signer has written the same statement takes nothing.
+    assert daemon.stop() == 0
+    server.sql(statement, options=schema)
+    assert server.sql("SELECT count(*) FROM containment_history", options=schema) == "1"
+
+
 def test_the_slashing_commands(make_daemon, server, schema):
     daemon = configured(make_daemon, server.url(options=schema))
     daemon.init()
@@ -437,7 +669,10 @@ def test_the_slashing_commands(make_daemon, server, schema):
     out = daemon.path / "out.json"
     daemon.start()
     assert answer(daemon, messages.block(81))[0] == 412
-    # The database has locks of its own: the commands work beside a running signer.
+    # An import asks the state store first, which is the signer's while it runs.
+    result = daemon.command("slashing", "import", "--from", source, "-c", daemon.config_path, check=False)
+    assert result.returncode == 4 and "--signer-url unix:" in result.stderr, result
+    # The database has locks of its own: the other commands work beside a running signer.
     daemon.command("slashing", "export", "--to", out, "-c", daemon.config_path)
     ours = next(v for v in json.loads(out.read_text())["data"] if v["pubkey"] == KEY)
     assert ours["signed_attestations"][1]["target_epoch"] == str(2**64 - 1)
@@ -459,7 +694,11 @@ def test_a_key_that_web3signer_has_disabled(make_daemon, server, schema):
     assert answer(daemon, messages.attestation(1, 2, "other"))[0] == 412
     # A hand-over reaches a running signer too, and its schema keeps it above what was signed.
     assert daemon.command("slashing", "hand-over", "--epoch", 2, "-c", daemon.config_path, check=False).returncode != 0
+    assert daemon.get("/api/v1/eth2/highWatermark")[0] == 200
+    assert json.loads(daemon.get("/api/v1/eth2/highWatermark")[2]) == {}
     daemon.command("slashing", "hand-over", "--epoch", 5, "-c", daemon.config_path)
+    # Another process has set it: what is shown is the history's, not what was there at the start.
+    assert json.loads(daemon.get("/api/v1/eth2/highWatermark")[2])["epoch"] == "5"
     assert answer(daemon, messages.attestation(3, 4))[0] == 200
     assert answer(daemon, messages.attestation(4, 5))[1]["rule"] == "HIGH_WATERMARK"
     assert daemon.stop() == 0
@@ -469,6 +708,13 @@ def test_tables_made_by_another_role(make_daemon, server, schema):
     server.sql("DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN")
     daemon = configured(make_daemon, server.url(user="limited", options=schema))
     assert daemon.init(check=False).returncode != 0
+    # A role that could make them, told not to.
+    careful = configured(make_daemon, server.url(options=schema))
+    careful.config["anti_slashing"]["auto_migrate"] = False
+    careful.write_config()
+    result = careful.init(check=False)
+    assert result.returncode == 3 and "slashing migrate" in result.stderr + result.stdout
+    assert server.sql(f"SELECT count(*) FROM pg_tables WHERE schemaname = '{schema.split('=')[1]}'") == "0"
     as_owner = {**os.environ, "CONTAINMENT_ANTI_SLASHING__URL": server.url(options=schema)}
     daemon.environment = as_owner
     daemon.command("slashing", "migrate", "--grant-to", "limited", "-c", daemon.config_path)

@@ -123,7 +123,7 @@ def test_P07_before_a_hand_over_the_old_signs_and_after_it_the_new(make_daemon):
     ]:
         assert (signs(old, body), signs(new, body)) == (owner is old, owner is new), body
     assert old.stop() == 0 and new.stop() == 0
-    assert "no high watermark" in slashing(old, "hand-over", "--cancel").stdout
+    assert "no high watermark" in slashing(old, "hand-over", "--cancel", "--force").stdout
     old.start()
     assert signs(old, messages.attestation(epoch - 1, epoch))
     assert old.stop() == 0
@@ -189,7 +189,23 @@ def test_usage_and_missing_things(make_daemon):
         ["import", "--from"],
         ["status", "--what"],
         ["import", "--from", "x", "extra"],
-        ["status", "--signer-url", "http://127.0.0.1:9000"],
+        ["status", "--signer-url", "ftp://127.0.0.1:9000"],
+        ["status", "--signer-url", "http://127.0.0.1:9000/path"],
+        ["status", "--signer-url", "http://user:token@127.0.0.1:9000"],
+        ["status", "--signer-url", "http://127.0.0.1:90000"],
+        ["status", "--signer-url", "http://127.0.0.1:"],
+        ["status", "--signer-url", "http://"],
+        ["status", "--signer-url", "http://[::1"],
+        ["status", "--signer-url", "http://[::1]9000"],
+        ["status", "--signer-url", "http://a b:9000"],
+        ["status", "--signer-url", "http://127.0.0.1:9000", "--auth-token", "cc_token_in_the_process_list"],
+        ["status", "--signer-url", "http://127.0.0.1:9000", "--auth-token", "env:NOT_SET"],
+        ["status", "--signer-url", "http://127.0.0.1:9000", "--auth-token", "file:/nowhere"],
+        ["status", "--signer-url", "http://127.0.0.1:9000", "--auth-token", "file:/dev/null"],
+        ["status", "--signer-url", "http://127.0.0.1:9000", "--auth-token", "fd:77"],
+        ["status", "--signer-url", "http://127.0.0.1:9000", "--auth-token", "fd:-1"],
+        ["status", "--auth-token", "env:PATH"],
+        ["status", "--allow-plaintext-signer"],
     ):
         assert slashing(daemon, *arguments).returncode == EXIT_USAGE, arguments
     result = slashing(daemon, "status")
@@ -225,7 +241,7 @@ def test_P04_a_running_signer_keeps_its_history(make_daemon):
         result = slashing(daemon, *arguments)
         assert result.returncode == EXIT_LOCKED, result.stderr
         assert f"process {daemon.room('core')}" in result.stderr
-        assert "--signer-url" in result.stderr and "access control" in result.stderr
+        assert f"--signer-url unix:{daemon.admin_path}\n" in result.stderr
     assert daemon.stop() == 0
     assert slashing(daemon, "status").returncode == EXIT_DONE
     # What the command has left behind, the signer can use.

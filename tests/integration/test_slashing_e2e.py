@@ -1,4 +1,5 @@
 """Slashing protection as a client sees it: refused with 412 and the rule, repeats signed, across restarts."""
+import contextlib
 import json
 import resource
 import threading
@@ -188,16 +189,33 @@ def test_P02_history_files_taken_away_while_in_use(make_daemon):
     refused(daemon, messages.attestation(3, 4, "other"))
 
 
-def test_C07_a_limit_on_file_sizes_ends_no_room(make_daemon):
-    daemon = make_daemon(keys=interop.SECRETS[:4])
-    daemon.init()
+@contextlib.contextmanager
+def limit_on_file_sizes(size):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
-        daemon.start()
-        rooms = daemon.rooms()
-        statuses = {answer(daemon, messages.attestation(epoch, epoch + 1))[0] for epoch in range(40)}
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert statuses <= {200, 503}
+
+
+def test_C07_a_limit_on_file_sizes_ends_no_room(make_daemon):
+    daemon = make_daemon(keys=interop.SECRETS[:4], config={"logging": {"level": "warn"}})
+    daemon.init()
+    with limit_on_file_sizes(100000):  # what the rooms share has room, a longer history has not
+        daemon.start()
+        rooms = daemon.rooms()
+        statuses = []
+        while 503 not in statuses and len(statuses) < 2000:
+            statuses.append(answer(daemon, messages.attestation(len(statuses), len(statuses) + 1))[0])
+    assert set(statuses) == {200, 503}
     assert daemon.rooms() == rooms
+
+
+def test_C07_a_limit_on_file_sizes_that_lets_nothing_start_is_an_error_not_a_signal(make_daemon):
+    daemon = make_daemon(keys=interop.SECRETS[:1], config={"logging": {"level": "warn"}})
+    daemon.init()
+    with limit_on_file_sizes(20000):
+        daemon.spawn()
+        assert daemon.process.wait(30) > 0
+    assert "metrics memory" in daemon.log_text()

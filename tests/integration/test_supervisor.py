@@ -401,9 +401,9 @@ def test_P03_a_lost_file_is_never_made_anew(lost, more, make_daemon):
 def test_init_is_once(make_daemon):
     daemon = make_daemon()
     daemon.init()
-    before = {p.name: p.read_bytes() for p in daemon.data_dir.iterdir()}
+    before = {p.name: p.read_bytes() for p in daemon.data_dir.iterdir() if p.is_file()}
     assert daemon.command("init", "-c", daemon.config_path, check=False).returncode == 3
-    assert {p.name: p.read_bytes() for p in daemon.data_dir.iterdir()} == before
+    assert {p.name: p.read_bytes() for p in daemon.data_dir.iterdir() if p.is_file()} == before
 
 
 def test_init_if_missing_makes_a_chamber_only_where_there_is_nothing(make_daemon):
@@ -437,6 +437,7 @@ def test_a_symbolic_link_in_the_way_to_a_store_is_named(make_daemon):
     elsewhere = daemon.path / "elsewhere"
     link = daemon.path / "link"
     link.symlink_to("elsewhere")
+    daemon.config["server"]["admin_socket"] = "-"  # below a path as long as the build's it might not fit
     for data_dir, history in ((link, ""), (link / "below", ""), (daemon.data_dir, link / "history.sqlite")):
         elsewhere.mkdir(exist_ok=True)
         daemon.config["data_dir"] = str(data_dir)
@@ -614,5 +615,5 @@ def test_config_commands(make_daemon):
     result = run(daemon, "config", "check", "-c", path)
     assert result.returncode == 3
     assert f"{path}:2: server.listen_prt" in result.stderr and f"{path}:3: netwrk" in result.stderr
-    result = run(daemon, "config", "check", "--tls-mode", "file")
+    result = run(daemon, "config", "check", "--anti-slashing-force-ipv4", "true")
     assert result.returncode == 3 and "not in this release" in result.stderr

@@ -35,8 +35,17 @@ def cpu_seconds(daemon):
 
 def pss_mb(daemon):
     """{"front": PSS in MB, ...}: pages that processes share are counted once, in parts."""
+    return _memory_mb(daemon, "Pss")
+
+
+def own_mb(daemon):
+    """{"front": anonymous memory in MB, ...}: what another program's start or end doesn't change, as it does the share of its pages."""
+    return _memory_mb(daemon, "Anonymous")
+
+
+def _memory_mb(daemon, field):
     found = {}
     for name, pid in pids(daemon).items():
         rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-        found[name] = int(rollup.split("\nPss:")[1].split()[0]) * 1024 / 1e6
+        found[name] = int(rollup.split(f"\n{field}:")[1].split()[0]) * 1024 / 1e6
     return found

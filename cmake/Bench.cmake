@@ -3,7 +3,7 @@
 
 add_library(cc_bench_pieces STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/bench_pieces.c)
 target_link_libraries(cc_bench_pieces PUBLIC cc_cli)
-foreach(program bench_micro bench_history)
+foreach(program bench_micro bench_history bench_authority)
     add_executable(${program} EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/${program}.c)
     target_link_libraries(${program} PRIVATE cc_bench_pieces)
 endforeach()

@@ -23,7 +23,8 @@ else()
     enable_language(ASM)
     add_library(blst_objects STATIC
         ${BLST_SOURCE_DIR}/src/server.c ${BLST_SOURCE_DIR}/build/assembly.S)
-    target_compile_options(blst_objects PRIVATE -O2 -fno-builtin -fPIC -w)
+    target_compile_options(blst_objects PRIVATE -O2 -fno-builtin -fPIC -w
+        ${cc_prefix_map} -ffile-prefix-map=${BLST_SOURCE_DIR}=blst)
     target_compile_definitions(blst_objects PRIVATE __BLST_PORTABLE__)
     target_include_directories(cc_blst SYSTEM INTERFACE ${BLST_SOURCE_DIR}/bindings)
     target_link_libraries(cc_blst INTERFACE blst_objects)

@@ -30,8 +30,14 @@ if(CC_WERROR)
 endif()
 
 target_compile_definitions(cc_flags INTERFACE _GNU_SOURCE)
-target_compile_options(cc_flags INTERFACE ${cc_warnings} -fno-common -fvisibility=hidden
-    -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+# Nothing of where it was built is in a release, debug information included (tools/reproduce). Test builds keep their paths there, by
+# which debuggers and the sanitizers' reports find the source.
+if(CC_TESTING)
+    set(cc_prefix_map -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+else()
+    set(cc_prefix_map -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${CMAKE_BINARY_DIR}=build)
+endif()
+target_compile_options(cc_flags INTERFACE ${cc_warnings} -fno-common -fvisibility=hidden ${cc_prefix_map})
 target_include_directories(cc_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 if(CC_TESTING)
     target_compile_definitions(cc_flags INTERFACE CC_TESTING=1)

@@ -9,7 +9,34 @@
 
 set(CC_TEST_SET "" CACHE STRING "Which tests this build registers: empty, asan or tsan")
 set(CC_RELEASE_BINARY "" CACHE FILEPATH "A release binary, for the integration tests that want one")
-set(cc_threaded "^unit/(wire|vault|core|front|keys|app)/")
+# The tests of who may ask bear the label auth too.
+set(cc_auth "^(unit/(auth/|core/test_(audit|authority|core_access|core_alarms|keeper|key_audit|key_book|keys|manage|manage_adversary|manage_owner_key|registry_keys|seal|vault_batch|vault_question)$|front/test_(authorization|caller|http_manage|keys_body|keys_work|proxy|tls|tls_clients)$|base/test_cidr$|vault/test_rows$|wire/test_tls_files$)|torture/access_mutants$|fuzz/(audit|authorization|key_records|key_routes|known_clients|manager|policy|proxy|tls_files|token|token_request)$|conformance/test_key_store$|integration/test_(auth_|audit|chamber_keys|key_|seal|tls))")
+# And those of the sealed chamber seal.
+set(cc_seal
+    "^(unit/(crypto/test_(age|eip2333)|vault/test_generate|core/test_key_generate|front/test_keys_(body|work)|eth/test_deposit)|fuzz/(age_recipient|key_routes)|integration/test_key_generate)$"
+    "^ctime/shamir|^unit/(crypto/test_(shamir|committing)|vault/test_(set_(make|text)|ceremony[a-z_]*|rows|captured_(core|sets)|no_memory))$"
+    "^(unit/(seal/|aws/test_kms|config/test_kms_arn$)|fuzz/(seal_|kms_)|spin/|integration/test_iam$)"
+    "^(unit/core/test_(ceremony|seal_body|setup_token)|integration/test_ceremony|fuzz/seal_body)"
+    "^(unit/core/test_(seal|registry_keys)|unit/vault/test_key_table|integration/test_(latch|seal)($|_))"
+    "^unit/(cli/test_operator|crypto/test_sealed_box)|^integration/test_(operator_|runbook_ceremony)|^fuzz/operator$"
+    "^(unit/(keys/test_dynamodb_rows|core/test_key_book)|conformance/test_key_(store|book_shared)|fuzz/key_(rows|records)|integration/test_key_(stores|move)|torture/key_mutants)$")
+# And those of attestation and of the enclave enclave.
+set(cc_enclave
+    "^(unit/(attest/|codec/test_cbor$|crypto/test_(certificate|attested_leaf$)|front/test_atls$|(core/test_(attestation|enclave_root|enclave_secrets|enclave_time|own_image)|app/test_sandbox)$|cli/test_attest)|fuzz/(cbor|attest|nsm)|integration/test_(attest|auto_unseal|enclave))"
+    "^(unit/(net/|base/test_endpoint$|config/test_egress$|front/test_proxy_gate$)|fuzz/(endpoint|egress|metrics_page|proxy_plan)$|integration/test_egress$)"
+    "^(unit/(aws/test_kms_envelope|vault/test_(documents|release|root|sealed_shares))|fuzz/(kms_envelope|door_documents))$"
+    "^(unit/enclave/|fuzz/enclave_)")
+# And those of what operators and newcomers meet: migration, metrics, deployment.
+set(cc_run
+    "^(unit/(base/test_metric|core/test_(rehearsal|status_page))$|integration/test_(alerts|metrics|status_page|status_browser)$)"
+    "^(unit/cli/test_complete|integration/test_(completion|deploy|package|container|helm|terraform))$"
+    "^(unit/(cli/test_(web3signer|key_source|doctor)|keys/test_eip2335_make)$|fuzz/(web3signer|key_source)$|integration/test_(web3signer|migrate|key_sources|doctor|help|docs|supply_chain)$)"
+    "^(unit/(trace/|codec/test_traceparent$|config/test_otlp_url$|core/test_tracing$)|fuzz/traceparent$|integration/test_tracing$)"
+    "^(unit/(app/test_handed|front/test_readiness)$|fuzz/backup$|integration/test_(upgrade|backup|schema|way_back)$)"
+    "^integration/test_(openapi|newcomer)$")
+# Long under TSan, and of one thread.
+set(cc_alone "^unit/vault/test_captured_core$")
+set(cc_threaded "^unit/((wire|vault|core|front|keys|app|net|trace)/|aws/test_(session|inputs))")
 
 # cJSON reads the vectors: a parser that is not the one under test.
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
@@ -26,18 +53,57 @@ if(DEFINED ENV{CC_VECTORS})
 endif()
 set(cc_sanitizer_env "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1")
 
-# cc_test(NAME LABEL TIMEOUT COMMAND...): registers one test under the set's name and label.
+# Most tests wait more than they compute: for a disk, an interval, another process. So CTest has two places a processor (Makefile),
+# of which a test takes one; those that compute with both processors take two, and those that hold a time against a bound three,
+# so that no more than one other runs beside them. They begin first, then what is long (seconds), so that no long one is left alone
+# at the end.
+set(cc_computing "^(torture/[a-z]+_mutants|spin/chamber)$")
+set(cc_timed "^(integration/test_(auth_clients|bench|ceremony|kill|memory_use|overload|startup|supervisor)|torture/history)$")
+set(cc_long
+    torture/sql_mutants 170 integration/test_ceremony_faults 130 integration/test_key_stores 120 torture/access_mutants 95 spin/chamber 90
+    integration/test_postgres 85 integration/test_history_guard 80 torture/slash_mutants 75 integration/test_ceremony_shared 70
+    integration/test_key_move 70 integration/test_replicas 70 integration/test_runbook_ceremony 60 integration/test_key_manager 55
+    integration/test_enclave_root 80 integration/test_auto_unseal 60 integration/test_enclave_owner 50 integration/test_enclave_kms 45 integration/test_latch_kms 40 integration/test_enclave_start 35 integration/test_tls 35 integration/test_iam 30 integration/test_operator_cli 30 integration/test_package 30 torture/key_mutants 30 torture/broken 25)
+set(cc_cost_of_timed 1000)
+
+# cc_test(NAME LABEL TIMEOUT COMMAND...): registers one test under the set's name and label. One that can't run here (it
+# wants moto, say) tells why and returns 77: CTest lists it as not run.
 function(cc_test NAME LABEL TIMEOUT)
     set(label ${LABEL})
+    foreach(subject auth seal enclave run)
+        foreach(pattern ${cc_${subject}})
+            if(NAME MATCHES "${pattern}")
+                list(APPEND label ${subject})
+                break()
+            endif()
+        endforeach()
+    endforeach()
     if(CC_TEST_SET)
         set(NAME ${CC_TEST_SET}/${NAME})
         set(label ${CC_TEST_SET})
     endif()
+    set(places 1)
+    set(cost 0)
+    list(FIND cc_long ${NAME} at)
+    if(NOT at EQUAL -1)
+        math(EXPR at "${at} + 1")
+        list(GET cc_long ${at} cost)
+    endif()
+    if(NAME MATCHES "${cc_computing}")
+        set(places 2)
+    elseif(NAME MATCHES "${cc_timed}")
+        set(places 3)
+        set(cost ${cc_cost_of_timed})
+    endif()
     add_test(NAME ${NAME} COMMAND ${ARGN})
-    set_tests_properties(${NAME} PROPERTIES LABELS ${label} TIMEOUT ${TIMEOUT} ENVIRONMENT
+    set_tests_properties(${NAME} PROPERTIES PROCESSORS ${places} COST ${cost})
+    set_tests_properties(${NAME} PROPERTIES LABELS "${label}" TIMEOUT ${TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT
         "CC_VECTORS=${CC_VECTORS_DEFAULT};CC_BUILD_DIR=${CMAKE_BINARY_DIR};${cc_sanitizer_env}")
 endfunction()
 
+if(NOT CC_TESTING)
+    list(FILTER support EXCLUDE REGEX "/core_room\\.c$") # it arms test points, which builds without switches haven't
+endif()
 if(TARGET PkgConfig::CMOCKA AND TARGET PkgConfig::CJSON AND NOT CC_FUZZ)
     add_library(cc_test_support STATIC ${support})
     target_link_libraries(cc_test_support PUBLIC cc_cli PkgConfig::CMOCKA PkgConfig::CJSON)
@@ -47,15 +113,21 @@ if(TARGET PkgConfig::CMOCKA AND TARGET PkgConfig::CJSON AND NOT CC_FUZZ)
         foreach(source ${${kind}_tests})
             file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR}/tests ${source})
             string(REGEX REPLACE "\\.c$" "" name ${name})
-            if(CC_TEST_SET STREQUAL "tsan" AND NOT name MATCHES "${cc_threaded}")
+            if(CC_TEST_SET STREQUAL "tsan" AND (NOT name MATCHES "${cc_threaded}" OR name MATCHES "${cc_alone}"))
                 continue()
             endif()
             string(REPLACE "/" "_" target ${name})
             add_executable(${target} ${source})
             target_link_libraries(${target} PRIVATE cc_test_support)
+            if(NOT CC_SANITIZE)
+                # What is tested is optimised, the test itself need not be: a third of its compile time.
+                set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O0;-U_FORTIFY_SOURCE")
+            endif()
             cc_test(${name} ${kind} 300 ${target})
         endforeach()
     endforeach()
+    # Its rates are of a clock that the test turns, not of how busy the machine is.
+    target_link_options(unit_core_test_backlog PRIVATE -Wl,--wrap=clock_mono_ns)
 endif()
 
 if(CC_TEST_SET STREQUAL "tsan")
@@ -127,7 +199,6 @@ if(CLANG AND TARGET blst_objects AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd6
             COMMAND_EXPAND_LISTS VERBATIM)
         add_custom_target(run_${program} ALL DEPENDS ${program})
         cc_test(ctime/${program} unit 60 ${CMAKE_BINARY_DIR}/${program})
-        set_tests_properties(ctime/${program} PROPERTIES SKIP_RETURN_CODE 77)
     endforeach()
     set_tests_properties(ctime/msan_lane_leak PROPERTIES WILL_FAIL TRUE)
 endif()
@@ -148,6 +219,51 @@ find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND AND TARGET PkgConfig::CMOCKA AND NOT CC_FUZZ AND NOT CC_SANITIZE AND NOT CC_TEST_SET)
     cc_test(torture/slash_mutants torture 600
         ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/mutants.py --cc ${CMAKE_C_COMPILER})
+    cc_test(torture/dynamodb_mutants torture 600
+        ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/mutants.py --dynamodb --cc ${CMAKE_C_COMPILER})
+    cc_test(torture/access_mutants torture 600
+        ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/mutants.py --access --cc ${CMAKE_C_COMPILER})
+    cc_test(torture/key_mutants torture 600
+        ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/mutants.py --keys --cc ${CMAKE_C_COMPILER})
     cc_test(torture/sql_mutants torture 900
         ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/mutants.py --sql --cc ${CMAKE_C_COMPILER})
+endif()
+
+# Every run of the sealed chamber's model, and its mutants (tests/spin).
+if(Python3_FOUND AND NOT CC_FUZZ AND NOT CC_SANITIZE AND NOT CC_TEST_SET)
+    cc_test(spin/chamber torture 900
+        ${CMAKE_COMMAND} -E env CC=${CMAKE_C_COMPILER} ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/spin/check.py)
+endif()
+
+# The history checker (C6): its own tests, and a short run against real signers; `make torture` is the long one.
+if(PYTEST AND Python3_FOUND AND CC_TESTING AND NOT CC_FUZZ AND NOT CC_SANITIZE AND NOT CC_TEST_SET)
+    # The program as it is, on a disk and by a clock that fail.
+    add_executable(containment-chamber-torture src/app/main.c tests/torture/faults.c)
+    target_link_libraries(containment-chamber-torture PRIVATE cc_cli cc_app ${CMAKE_DL_LIBS})
+    add_executable(torture-verify tests/torture/verify.c)
+    target_link_libraries(torture-verify PRIVATE cc_blst cc_flags)
+    # The same with one wrong change each (broken.py), which a run must find.
+    set(broken ${CMAKE_SOURCE_DIR}/tests/torture/broken.py)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${broken})
+    execute_process(COMMAND ${Python3_EXECUTABLE} ${broken} --names OUTPUT_VARIABLE rows COMMAND_ERROR_IS_FATAL ANY)
+    file(GLOB tables ${CMAKE_SOURCE_DIR}/src/*/*_statement.def)
+    foreach(row ${rows})
+        string(REGEX MATCH "^([a-z_]+):(.*)$" row "${row}")
+        set(name ${CMAKE_MATCH_1})
+        set(folder ${CMAKE_BINARY_DIR}/broken/${name})
+        string(REPLACE "," ";" files "${CMAKE_MATCH_2}")
+        list(TRANSFORM files PREPEND ${folder}/ OUTPUT_VARIABLE changed)
+        list(TRANSFORM files PREPEND ${CMAKE_SOURCE_DIR}/src/)
+        add_custom_command(OUTPUT ${changed} DEPENDS ${broken} ${files} ${tables}
+            COMMAND ${Python3_EXECUTABLE} ${broken} --write ${name} ${folder})
+        add_executable(broken-${name} src/app/main.c tests/torture/faults.c ${changed})
+        target_include_directories(broken-${name} BEFORE PRIVATE ${folder})
+        set_source_files_properties(${changed} PROPERTIES COMPILE_OPTIONS -w)
+        target_link_libraries(broken-${name} PRIVATE cc_cli cc_app ${CMAKE_DL_LIBS})
+    endforeach()
+    cc_test(torture/broken torture 400 ${Python3_EXECUTABLE} ${broken})
+    cc_test(torture/checker torture 60 ${PYTEST} -q -p no:cacheprovider ${CMAKE_SOURCE_DIR}/tests/torture/test_checker.py)
+    cc_test(torture/history torture 300
+        ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/torture.py --seconds 28
+        --systems sqlite,two-signers,fail-over,shared,table)
 endif()

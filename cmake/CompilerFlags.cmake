@@ -45,7 +45,7 @@ endif()
 
 if(CC_SANITIZE)
     target_compile_options(cc_flags INTERFACE
-        -fsanitize=${CC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+        -fsanitize=${CC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -gline-tables-only)
     target_link_options(cc_flags INTERFACE -fsanitize=${CC_SANITIZE})
 elseif(NOT CC_FUZZ)
     target_compile_definitions(cc_flags INTERFACE $<$<CONFIG:Release>:_FORTIFY_SOURCE=3>)

@@ -119,10 +119,8 @@ if(TARGET PkgConfig::CMOCKA AND TARGET PkgConfig::CJSON AND NOT CC_FUZZ)
             string(REPLACE "/" "_" target ${name})
             add_executable(${target} ${source})
             target_link_libraries(${target} PRIVATE cc_test_support)
-            if(NOT CC_SANITIZE)
-                # What is tested is optimised, the test itself need not be: a third of its compile time.
-                set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O0;-U_FORTIFY_SOURCE")
-            endif()
+            # What is tested is optimised, the test itself need not be: a third of its compile time.
+            set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O0;-U_FORTIFY_SOURCE")
             cc_test(${name} ${kind} 300 ${target})
         endforeach()
     endforeach()

@@ -23,7 +23,7 @@ export CTEST_OUTPUT_ON_FAILURE := 1
 # that is installed just now is empty, and costs.
 CCACHE := $(shell command -v ccache)
 CONFIGURE = cmake -S . -G Ninja -DCC_WERROR=ON $(if $(BLST_SOURCE_DIR),-DBLST_SOURCE_DIR=$(BLST_SOURCE_DIR)) \
-    $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache) \
+    -DCC_FULL=$(if $(CC_FULL),ON,OFF) $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache) \
     $(if $(shell command -v mold),-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold)
 RELEASE := $(CURDIR)/build/bin/containment-chamber
 
@@ -62,8 +62,9 @@ test-builds: build
 test: deps-test lint test-builds
 	tools/run-tests -j $(PLACES)
 
+full: export CC_FULL = 1
 full: deps-test lint test-builds
-	CC_FULL=1 tools/run-tests -j $(PLACES) --timeout 3600
+	tools/run-tests -j $(PLACES) --timeout 3600
 	$(MAKE) fuzz FUZZ_SECONDS=600
 	$(MAKE) e2e
 

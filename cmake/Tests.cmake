@@ -6,8 +6,12 @@
 # CC_TEST_SET: "" all, under their own labels; "asan" the C tests and the corpus, "tsan" the tests of
 # what has threads - both with the set's name before the test's name and as its only label, so that
 # several builds can be run as one CTest tree (tools/join-tests).
+#
+# CC_FULL (`make full`): what takes long is there too, cc_full below and what asks for the variable CC_FULL. Without it `make test`
+# stays within a coffee, and nothing is left out that has no shorter form or relative there (docs/testing.md).
 
 set(CC_TEST_SET "" CACHE STRING "Which tests this build registers: empty, asan or tsan")
+option(CC_FULL "Build and register the long tests too" OFF)
 set(CC_RELEASE_BINARY "" CACHE FILEPATH "A release binary, for the integration tests that want one")
 # The tests of who may ask bear the label auth too.
 set(cc_auth "^(unit/(auth/|core/test_(audit|authority|core_access|core_alarms|keeper|key_audit|key_book|keys|manage|manage_adversary|manage_owner_key|registry_keys|seal|vault_batch|vault_question)$|front/test_(authorization|caller|http_manage|keys_body|keys_work|proxy|tls|tls_clients)$|base/test_cidr$|vault/test_rows$|wire/test_tls_files$)|torture/access_mutants$|fuzz/(audit|authorization|key_records|key_routes|known_clients|manager|policy|proxy|tls_files|token|token_request)$|conformance/test_key_store$|integration/test_(auth_|audit|chamber_keys|key_|seal|tls))")
@@ -34,9 +38,16 @@ set(cc_run
     "^(unit/(trace/|codec/test_traceparent$|config/test_otlp_url$|core/test_tracing$)|fuzz/traceparent$|integration/test_tracing$)"
     "^(unit/(app/test_handed|front/test_readiness)$|fuzz/backup$|integration/test_(upgrade|backup|schema|way_back)$)"
     "^integration/test_(openapi|newcomer)$")
+# What has threads runs under TSan: all that may (CC_FULL), or those programs alone in which they meet.
+set(cc_threaded
+    "^unit/(wire/test_door|vault/test_(threads|vault|key_table)|net/test_forward|trace/test_exporter|app/test_logpipe|aws/test_(session|inputs)|keys/test_load)$"
+    "^unit/core/test_(audit|backlog|ceremony_threads|core|core_access|enclave_secrets|keeper|key_book|manage|pipeline|seal|vault_(batch|question|window)|waiting)$"
+    "^unit/front/test_(exchange|front|keys_work|loops|suspended|tls)$")
+if(CC_FULL)
+    set(cc_threaded "^unit/((wire|vault|core|front|keys|app|net|trace)/|aws/test_(session|inputs))")
+endif()
 # Long under TSan, and of one thread.
 set(cc_alone "^unit/vault/test_captured_core$")
-set(cc_threaded "^unit/((wire|vault|core|front|keys|app|net|trace)/|aws/test_(session|inputs))")
 
 # cJSON reads the vectors: a parser that is not the one under test.
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
@@ -50,6 +61,10 @@ file(GLOB integration_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/integrat
 set(CC_VECTORS_DEFAULT ${CMAKE_SOURCE_DIR}/../shared/vectors)
 if(DEFINED ENV{CC_VECTORS})
     set(CC_VECTORS_DEFAULT $ENV{CC_VECTORS})
+endif()
+set(cc_full_env "")
+if(CC_FULL)
+    set(cc_full_env "CC_FULL=1")
 endif()
 set(cc_sanitizer_env "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1;UBSAN_OPTIONS=print_stacktrace=1")
 
@@ -66,9 +81,38 @@ set(cc_long
     integration/test_enclave_root 80 integration/test_auto_unseal 60 integration/test_enclave_owner 50 integration/test_enclave_kms 45 integration/test_latch_kms 40 integration/test_enclave_start 35 integration/test_tls 35 integration/test_iam 30 integration/test_operator_cli 30 integration/test_package 30 torture/key_mutants 30 torture/broken 25)
 set(cc_cost_of_timed 1000)
 
+# What only `make full` builds and runs: under ASan the programs whose time goes to waiting, to many lives of a room or to an emulator,
+# where shorter ones go through the same files; and what takes faults, stores and networks through each other.
+set(cc_full "^(asan/(conformance/.*|unit/core/test_(attestation|ceremony|ceremony_front|core_(adversary|alarms|ceiling|start|torture)|key_audit|key_book|key_generate)|unit/vault/test_captured_sets)|integration/test_ceremony_faults)$")
+
+# cc_left_out(NAME VAR): whether this build has not the test of that name.
+function(cc_left_out NAME VAR)
+    set(${VAR} FALSE)
+    if(CC_TEST_SET STREQUAL "tsan")
+        set(${VAR} TRUE)
+        foreach(pattern ${cc_threaded})
+            if(NAME MATCHES "${pattern}" AND NOT NAME MATCHES "${cc_alone}")
+                set(${VAR} FALSE)
+            endif()
+        endforeach()
+    elseif(NOT CC_FULL)
+        if(CC_TEST_SET)
+            set(NAME ${CC_TEST_SET}/${NAME})
+        endif()
+        if(NAME MATCHES "${cc_full}")
+            set(${VAR} TRUE)
+        endif()
+    endif()
+    return(PROPAGATE ${VAR})
+endfunction()
+
 # cc_test(NAME LABEL TIMEOUT COMMAND...): registers one test under the set's name and label. One that can't run here (it
 # wants moto, say) tells why and returns 77: CTest lists it as not run.
 function(cc_test NAME LABEL TIMEOUT)
+    cc_left_out(${NAME} left_out)
+    if(left_out)
+        return()
+    endif()
     set(label ${LABEL})
     foreach(subject auth seal enclave run)
         foreach(pattern ${cc_${subject}})
@@ -98,7 +142,7 @@ function(cc_test NAME LABEL TIMEOUT)
     add_test(NAME ${NAME} COMMAND ${ARGN})
     set_tests_properties(${NAME} PROPERTIES PROCESSORS ${places} COST ${cost})
     set_tests_properties(${NAME} PROPERTIES LABELS "${label}" TIMEOUT ${TIMEOUT} SKIP_RETURN_CODE 77 ENVIRONMENT
-        "CC_VECTORS=${CC_VECTORS_DEFAULT};CC_BUILD_DIR=${CMAKE_BINARY_DIR};${cc_sanitizer_env}")
+        "CC_VECTORS=${CC_VECTORS_DEFAULT};CC_BUILD_DIR=${CMAKE_BINARY_DIR};${cc_sanitizer_env};${cc_full_env}")
 endfunction()
 
 if(NOT CC_TESTING)
@@ -113,7 +157,8 @@ if(TARGET PkgConfig::CMOCKA AND TARGET PkgConfig::CJSON AND NOT CC_FUZZ)
         foreach(source ${${kind}_tests})
             file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR}/tests ${source})
             string(REGEX REPLACE "\\.c$" "" name ${name})
-            if(CC_TEST_SET STREQUAL "tsan" AND (NOT name MATCHES "${cc_threaded}" OR name MATCHES "${cc_alone}"))
+            cc_left_out(${name} left_out)
+            if(left_out)
                 continue()
             endif()
             string(REPLACE "/" "_" target ${name})

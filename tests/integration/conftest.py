@@ -1,9 +1,21 @@
 """Shared fixtures: directories below the build directory, vectors, daemons that end with their test."""
+import os
 import pathlib
 
 import pytest
 
 import daemon as daemon_module
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long_form: what only `make full` runs (CC_FULL=1)")
+
+
+def pytest_collection_modifyitems(items):
+    if not os.environ.get("CC_FULL"):
+        for item in items:
+            if item.get_closest_marker("long_form"):
+                item.add_marker(pytest.mark.skip(reason="left out: the long form (CC_FULL=1) does it"))
 
 
 @pytest.fixture

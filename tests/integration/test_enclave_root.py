@@ -165,6 +165,7 @@ def test_T11_what_no_image_vouches_for_is_not_taken(make_daemon, enclave, server
     assert identity(daemon) == first
 
 
+@pytest.mark.long_form
 def test_T25_a_seal_outlives_the_enclave(daemon, enclave):
     boot(daemon, "uninitialized")
     assert init(daemon, mode="kms", kms_key_arns=enclave.arns, kms_threshold=2)[0] == 200
@@ -188,6 +189,7 @@ def test_P03_only_the_switch_makes_a_chamber_and_only_with_keys_that_open(make_d
     boot(daemon, "uninitialized")  # nothing was left that would be in the way
 
 
+@pytest.mark.long_form
 def test_T11_its_tables_may_be_dynamodb(make_daemon, enclave):
     if aws_module.missing():
         pytest.skip("left out: " + aws_module.missing())

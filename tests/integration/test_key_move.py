@@ -13,6 +13,7 @@ import threading
 
 import interop
 import pytest
+from forms import some
 import seal_client
 from daemon import wait_for
 from key_routes import CHAMBER, MANAGER, call, chamber_list, delete_keys, import_body, import_keys, many, sign
@@ -26,8 +27,8 @@ import postgres  # noqa: E402  pylint: disable=wrong-import-position
 
 KEYS = interop.PUBKEYS
 POINTS = ["MOVE_MARKED", "MOVE_COPIED", "MOVE_WRITTEN", "MOVE_ENDED"]
-# Away from a file at each, and back into it at one; CC_FULL=1: at all.
-KILLS = [(point, there) for there in (False, True) for point in POINTS if not there or point == "MOVE_WRITTEN" or os.environ.get("CC_FULL")]
+# Away from a file at each, and back into it.
+KILLS = some(dict.fromkeys([("MOVE_COPIED", False), ("MOVE_WRITTEN", True), *((point, there) for there in (False, True) for point in POINTS)]), 2)
 OWN = {"signer_state": {"backend": "sqlite"}, "anti_slashing": {"backend": "sqlite"}}
 
 
@@ -47,7 +48,7 @@ def the_aws():
         yield aws
 
 
-@pytest.fixture(name="place", params=["postgres", "dynamodb"])
+@pytest.fixture(name="place", params=some(["postgres", "dynamodb"], 1))
 def a_place(request):
     if request.param == "postgres":
         return Database(request.getfixturevalue("server"))
@@ -236,6 +237,7 @@ def test_T03_a_move_that_is_killed_leaves_one_store_at_most_and_goes_on(make_dae
     serves(daemon)
 
 
+@pytest.mark.long_form
 @needs_points
 def test_T03_many_keys_are_killed_between_their_batches_and_all_arrive(make_daemon, database):
     daemon = make(make_daemon, database, config=OWN)
@@ -385,6 +387,7 @@ def test_T03_a_signer_that_stood_still_while_its_store_was_moved_gives_up_its_ke
     assert [sign(one, n, 60, 61) for n in (1, 2)] == [200] * 2
 
 
+@pytest.mark.long_form
 def test_T03_a_signer_that_stood_still_while_its_store_was_forgotten_gives_up_its_keys(pair):
     one, two = pair
     assert import_keys(two, 1) == ["imported"]
@@ -408,6 +411,7 @@ def test_orders_about_stores_that_are_not_there_say_so_in_a_line(make_daemon, da
         assert '"level":"error"' not in result.stderr
 
 
+@pytest.mark.long_form
 def test_moved_before_is_said_of_the_same_store_alone(make_daemon, server):
     """Not of another one of the same kind: nothing is in that one."""
     first, second = Database(server), Database(server)
@@ -484,7 +488,7 @@ def _import_in_vain(daemon, number):
 
 
 @needs_points
-@pytest.mark.parametrize("half_done", [False, True])
+@pytest.mark.parametrize("half_done", some([True, False], 1))
 def test_T12_a_rotation_goes_on_when_the_store_that_is_gone_is_forgotten(make_daemon, database, tmp_path, half_done):
     """It may have died in the middle of a change, which nobody can settle now."""
     operators = [Operator(tmp_path, name) for name in ("alice", "bob")]
@@ -522,6 +526,7 @@ def test_T12_a_rotation_goes_on_when_the_store_that_is_gone_is_forgotten(make_da
     assert sign(one, 1) == 200
 
 
+@pytest.mark.long_form
 def test_a_question_is_answered_while_keys_are_imported(pair):
     """The thread that works on keys may be busy for long: it is not the one that answers."""
     one, two = pair
@@ -542,6 +547,7 @@ def test_a_question_is_answered_while_keys_are_imported(pair):
     assert answers[0][0] == 200 and {item["status"] for item in answers[0][1]["data"]} == {"imported"}
 
 
+@pytest.mark.long_form
 def test_a_store_may_be_the_one_that_is_configured_and_has_lost_its_id(make_daemon, database):
     daemon = make(make_daemon, database, config=OWN)
     daemon.init()

@@ -109,6 +109,7 @@ def test_P19_a_killed_database_is_waited_for(make_daemon):
         assert daemon.stop() == 0
 
 
+@pytest.mark.long_form
 def test_P19_a_database_that_is_away_at_the_start_is_waited_for(make_daemon):
     with postgres.Postgres() as server:
         daemon = configured(make_daemon, server.url())
@@ -180,6 +181,7 @@ def pause_a_transaction(server, daemon):
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.long_form
 def test_C06_P02_P19_killed_and_paused_under_load(make_daemon):
     """Conflicting clients while the database and the rooms are killed: what a client was given is recorded, and no two of it
     are slashable together; after each healing the next signature comes within seconds."""
@@ -285,6 +287,7 @@ def test_T06_P20_lost_records_raise_their_keys_floors_and_no_other(make_daemon, 
     assert daemon.stop() == 0
 
 
+@pytest.mark.long_form
 def test_T06_P20_what_another_replica_has_lost_is_not_signed_over(make_daemon, pair, server, schema):
     primary, replica, url = pair
     config = {"signer_state": {"backend": "postgres", "url": server.url(options=schema)},
@@ -312,6 +315,7 @@ def test_T06_P20_what_another_replica_has_lost_is_not_signed_over(make_daemon, p
     assert one.stop() == 0 and two.stop() == 0
 
 
+@pytest.mark.long_form
 def test_P20_refuse_signs_nothing_until_the_repair(make_daemon, pair):
     primary, replica, url = pair
     daemon = configured(make_daemon, url)
@@ -392,6 +396,7 @@ def test_a_start_names_the_row_that_is_out_of_its_domain(make_daemon, server, sc
     assert daemon.stop() == 0
 
 
+@pytest.mark.long_form
 def test_a_count_that_can_not_rise_is_named_and_its_row_may_go(make_daemon, server, schema):
     name = schema.removeprefix("-csearch_path=")
     daemon = configured(make_daemon, server.url(options=schema))
@@ -635,6 +640,7 @@ def test_P03_a_database_has_one_history_and_only_init_makes_it(make_daemon, serv
     assert "no history" in daemon.log_text()
 
 
+@pytest.mark.long_form
 def test_an_init_that_was_cut_short_is_taken_back_by_the_runbook(make_daemon, server, schema):
     daemon = configured(make_daemon, server.url(options=schema))
     daemon.init()
@@ -704,6 +710,7 @@ def test_a_key_that_web3signer_has_disabled(make_daemon, server, schema):
     assert daemon.stop() == 0
 
 
+@pytest.mark.long_form
 def test_tables_made_by_another_role(make_daemon, server, schema):
     server.sql("DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN")
     daemon = configured(make_daemon, server.url(user="limited", options=schema))

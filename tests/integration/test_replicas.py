@@ -124,6 +124,7 @@ def test_P04_of_conflicting_requests_to_two_replicas_exactly_one_is_signed(pair)
     assert one.stop() == 0 and two.stop() == 0
 
 
+@pytest.mark.long_form
 def test_P19_both_replicas_wait_for_a_database_that_restarts(make_replica):
     with postgres.Postgres() as server:
         both = one, two = make_replica(server.url()), make_replica(server.url())
@@ -145,6 +146,7 @@ def test_P19_both_replicas_wait_for_a_database_that_restarts(make_replica):
         assert one.stop() == 0 and two.stop() == 0
 
 
+@pytest.mark.long_form
 def test_P19_a_replica_that_starts_before_the_database_waits_for_it(make_replica):
     with postgres.Postgres() as server:
         one = make_replica(server.url())
@@ -280,6 +282,7 @@ def test_T02_a_running_replica_takes_no_changed_state(pair, server, url):
     assert one.stop() == 0
 
 
+@pytest.mark.long_form
 def test_T02_a_state_restored_from_an_older_copy_is_refused(pair, make_replica, url):
     one, two = pair
     seen = (one.data_dir / "state.seen").read_text()
@@ -304,6 +307,7 @@ def test_a_data_directory_serves_one_process(pair):
     assert one.stop() == 0
 
 
+@pytest.mark.long_form
 def test_a_role_that_may_not_make_tables_is_enough(make_replica, server, url):
     server.sql("DROP ROLE IF EXISTS replica; CREATE ROLE replica LOGIN")
     one, two = make_replica(url), make_replica(url.replace("user=signer", "user=replica"))
@@ -372,6 +376,7 @@ def test_joining_makes_a_replica_and_no_history(pair, server, url):
     assert two.stop() == 0
 
 
+@pytest.mark.long_form
 def test_joining_takes_files_that_are_there(make_replica, url):
     one, two = make_replica(url), make_replica(url)
     one.init()

@@ -516,9 +516,9 @@ KEYS = [
 ]
 
 
-def of_this_form(jobs, is_long=lambda job: True):
-    """The short form has every other one of those that take long; CC_FULL has all."""
-    return [job for n, job in enumerate(jobs) if os.environ.get("CC_FULL") or n % 2 == 0 or not is_long(job)]
+def of_this_form(jobs, stays=lambda job: False):
+    """The short form has every fourth one and those that stay; CC_FULL has all."""
+    return [job for n, job in enumerate(jobs) if os.environ.get("CC_FULL") or n % 4 == 0 or stays(job)]
 
 
 def built_libraries():
@@ -611,7 +611,7 @@ class Suite:
 def run_sql(args, work, suites):
     """The mutants of the SQL on one server. The conformance suite keeps to a schema of its own; the other tests look at the
     whole server, and change its settings: those run alone."""
-    jobs = of_this_form([j for j in [*SQL, *AROUND] if args.only in str(j)], lambda job: job[0] == "store")
+    jobs = of_this_form([j for j in [*SQL, *AROUND] if args.only in str(j)])
     survivors = 0
     with postgres.Postgres() as server:
         for suite in suites.values():
@@ -644,8 +644,7 @@ def run_dynamodb(args, suite):
     if aws.missing():
         print(aws.missing())
         return 77
-    some = DYNAMODB if os.environ.get("CC_FULL") else DYNAMODB[:6]
-    jobs = [j for j in some if args.only in str(j)]
+    jobs = of_this_form([j for j in DYNAMODB if args.only in str(j)])
     survivors = 0
     if not suite.run("original", environment={"CC_TESTS": "test_T27_a_table_whose*"}, timeout=120):
         sys.exit("dynamodb: the unchanged program fails its tests")
@@ -665,7 +664,7 @@ def run_dynamodb(args, suite):
 
 def run_keys(args, suite):
     """Each with the tests that must fail; those of DynamoDB where there is moto."""
-    jobs = [j for j in KEYS if args.only in str(j) and not (j[0] == "dynamodb" and aws.missing())]
+    jobs = of_this_form([j for j in KEYS if args.only in str(j) and not (j[0] == "dynamodb" and aws.missing())])
     survivors = 0
     with postgres.Postgres() as server:
         suite.environment["CC_POSTGRES_URL"] = server.url()
@@ -747,7 +746,7 @@ def main():
         jobs += [(guard, "slash/" + file, text, replacement) for file, text, replacement in GUARD]
         jobs += [(mirror, "slash/" + file, text, replacement) for file, text, replacement in MIRROR]
         jobs += [(head, "slash/" + file, text, replacement) for file, text, replacement in JUDGE]
-        jobs = [j for j in jobs if args.only in j[1] + j[2]]
+        jobs = of_this_form([j for j in jobs if args.only in j[1] + j[2]], lambda job: job[0] is rules)
         for suite in (rules, merge, store, opening, guard, mirror, head):
             if not suite.run("original"):
                 sys.exit(f"{suite.name}: the unchanged program fails its tests")

@@ -1,10 +1,10 @@
 """Shared fixtures: directories below the build directory, vectors, daemons that end with their test."""
-import os
 import pathlib
 
 import pytest
 
 import daemon as daemon_module
+from forms import FULL
 
 
 def pytest_configure(config):
@@ -12,7 +12,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    if not os.environ.get("CC_FULL"):
+    if not FULL:
         for item in items:
             if item.get_closest_marker("long_form"):
                 item.add_marker(pytest.mark.skip(reason="left out: the long form (CC_FULL=1) does it"))

@@ -19,10 +19,10 @@ import memory
 import messages
 import pytest
 from daemon import Connection, children_of, wait_for
+from forms import FULL
 from test_slashing_cli import KEY, interchange, validator
 from test_slashing_live import UnixConnection
 
-FULL = bool(os.environ.get("CC_FULL"))
 KEYS = "/api/v1/eth2/publicKeys"
 HISTORY = "/api/v1/chamber/slashing"
 CHALLENGE = 'Basic realm="containment-chamber", Bearer'

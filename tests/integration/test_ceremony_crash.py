@@ -5,16 +5,15 @@ other, and each life begins with what the last one has left. With CC_FULL=1 each
 """
 import concurrent.futures
 import contextlib
-import os
 
 import pytest
 from daemon import release_binary, wait_for
+from forms import FULL
 from key_routes import sign
 from rotations import ALL_KINDS, KINDS, MODES, Dead, FirstSet, Rotation
 from test_ceremony_kms import _kms  # noqa: F401  pylint: disable=unused-import
 from test_latch import lift, seal
 
-FULL = bool(os.environ.get("CC_FULL"))
 pytestmark = pytest.mark.skipif(release_binary() is not None, reason="left out: a release binary has no test points")
 WRITE = ["SEAL_COMMIT", "SEAL_COMMITTED"]
 ROWS = ["SEAL_ROWS", "KEYS_NAMED"]  # then they are written, and settled: a core that is killed between is settled by the next one's start

@@ -1,6 +1,5 @@
 """Ceremonies of two replicas while KMS or the store fails: always a way forward or back, and nothing is lost."""
 import contextlib
-import os
 import pathlib
 import sys
 import threading
@@ -8,6 +7,7 @@ import time
 
 import pytest
 from daemon import wait_for
+from forms import FULL
 from key_routes import CHAMBER as KEYS_ROUTE
 from key_routes import import_body, import_keys, sign
 from seal_client import CHAMBER, call, owner_approves, register_all, state, status
@@ -22,7 +22,6 @@ import aws as aws_module  # noqa: E402  pylint: disable=wrong-import-position
 import kms as kms_module  # noqa: E402  pylint: disable=wrong-import-position
 import postgres  # noqa: E402  pylint: disable=wrong-import-position
 
-FULL = bool(os.environ.get("CC_FULL"))
 long_form = pytest.mark.skipif(not FULL, reason="left out: the long form (CC_FULL=1) does it")
 # What KMS does, and what the status calls it.
 KMS_FAULTS = {

@@ -1,12 +1,12 @@
 """Ceremonies of two replicas with one state and key store, in a real PostgreSQL and in DynamoDB (moto): both at once, one after the other, and without
 one of them.
 """
-import os
 import pathlib
 import sys
 
 import pytest
 from daemon import wait_for
+from forms import FULL
 from key_routes import CHAMBER as KEYS_ROUTE
 from key_routes import import_keys, sign
 from seal_client import CHAMBER, Operator, call, owner_approves, setup_token, state, status
@@ -23,7 +23,6 @@ import kms as kms_module  # noqa: E402  pylint: disable=wrong-import-position
 import postgres  # noqa: E402  pylint: disable=wrong-import-position
 
 
-FULL = bool(os.environ.get("CC_FULL"))
 
 
 def short(*stores):

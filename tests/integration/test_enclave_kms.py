@@ -1,7 +1,6 @@
 """The modes kms and quorum inside an enclave: KMS gives shares to an attested image alone, and only its vault can open them. The security module
 is software with an authority of its own; KMS is a mock that checks documents with code of its own and holds to its keys' policies."""
 import json
-import os
 import pathlib
 import sys
 import time
@@ -10,6 +9,7 @@ import pytest
 import interop
 import messages
 from daemon import binary_with_switches, wait_for
+from forms import FULL
 from key_routes import CHAMBER as KEYS_ROUTE
 from key_routes import import_keys
 from key_routes import call as ask
@@ -141,10 +141,11 @@ def test_T04_whatever_is_not_the_image_gets_nothing(make_daemon, enclave):
     wait_for("the image as it was", lambda: state(daemon) == "unsealed")
 
 
+@pytest.mark.long_form
 def test_T18_what_a_lying_kms_answers_opens_nothing(make_daemon, enclave):
     daemon = enclave.begin(make_daemon)
     assert init(daemon, mode="kms", kms_key_arns=enclave.create(), kms_threshold=2)[0] == 200
-    for fault in ("to-nobody", "in-clear") + (("other-algorithm", "half") if os.environ.get("CC_FULL") else ()):
+    for fault in ("to-nobody", "in-clear") + (("other-algorithm", "half") if FULL else ()):
         enclave.server.tell(f"fault {fault} * -1")
         closed(daemon, enclave)
     enclave.server.tell("clear")

@@ -18,6 +18,7 @@ import pytest
 import messages
 from daemon import Connection, wait_for
 from enclave_proxy import Proxy, free_port, is_locked, listen, reach
+from forms import FULL
 
 SECRET = "0x" + "25295f0d1d592a90b333e26e85149708208e9f8e8bc18f6c77bd62f8ad7a6866"
 KEY = "0xa99a76ed7796f7be22d5b7e85deeb7c5677e88e511e0b337618f8c4eb61349b4bf2d153f649f7b53359fe8b94a38e44c"
@@ -364,7 +365,7 @@ def test_a_second_sigterm_cuts(start, short):
 
 def test_throughput(start, short):
     """Both ends and the proxy share this machine; printed with -s. 64 MiB arrive whole, and not slowly."""
-    total = (1 << 30) if os.environ.get("CC_FULL") else (64 << 20)
+    total = (1 << 30) if FULL else (64 << 20)
     outside = listen()
     proxy = start("--egress", f"unix:{short / 'out'}=tcp:127.0.0.1:{outside.getsockname()[1]}")
     with reach(short / "out") as inside, outside.accept()[0] as there:

@@ -1,6 +1,5 @@
 """What an enclave's parent tries at a start: old stores, and another clock. Slots of one second, so that duties begin again while the test waits."""
 import json
-import os
 import shutil
 import time
 
@@ -9,6 +8,7 @@ import interop
 import messages
 from attested import Attested
 from daemon import wait_for
+from forms import FULL
 from key_routes import call as ask
 
 EXIT_DONE = 0
@@ -66,7 +66,7 @@ def test_P26_an_old_copy_of_every_store_gets_no_conflicting_signature(make_daemo
                      messages.attestation(signed - 3, signed), messages.block(slot, seed=1), messages.attestation(signed - 1, signed)):
             code, answer = sign(enclave, body)
             assert code == 412, answer
-        if os.environ.get("CC_FULL"):
+        if FULL:
             assert first_duty(enclave) > signed
         assert daemon.stop() == EXIT_DONE
 
@@ -84,7 +84,7 @@ def test_T33_no_start_with_another_clock_than_the_modules(make_daemon):
         assert daemon.stop() == EXIT_DONE
 
 
-@pytest.mark.skipif(not os.environ.get("CC_FULL"), reason="the module's time is looked at once a minute: two minutes")
+@pytest.mark.skipif(not FULL, reason="the module's time is looked at once a minute: two minutes")
 def test_T33_a_clock_that_is_turned_while_it_serves_signs_nothing(make_daemon):
     with in_enclave(make_daemon) as enclave:
         daemon = enclave.daemon

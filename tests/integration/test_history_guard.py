@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-from forms import some
 import interop
 import messages
 from daemon import wait_for
+from forms import some
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import postgres  # noqa: E402  pylint: disable=wrong-import-position
@@ -129,6 +129,7 @@ def test_C08_an_offline_edit_is_refused_by_name(lived, what):
 
 
 
+@pytest.mark.long_form
 def test_a_watermark_raised_by_hand_has_a_way_out_that_silences_nobody(lived, workdir):
     """The mirror takes it over, so that the good history is refused: with it back and the mirror away, all floors are at the ceiling."""
     copy(history(lived), workdir / "good.sqlite")

@@ -13,9 +13,9 @@ import threading
 
 import interop
 import pytest
-from forms import some
 import seal_client
 from daemon import wait_for
+from forms import some
 from key_routes import CHAMBER, MANAGER, call, chamber_list, delete_keys, import_body, import_keys, many, sign
 from seal_client import Operator, init, register_all, state
 from test_ceremony import approve, rotate, unseal

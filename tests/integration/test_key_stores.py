@@ -13,9 +13,9 @@ import time
 
 import pytest
 
-from forms import some
 import interop
 from daemon import merge, release_binary, wait_for
+from forms import some
 from key_routes import CHAMBER, MANAGER, call, chamber_list, delete_keys, import_body, import_keys, listed, sign
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
@@ -405,6 +405,7 @@ def test_P19_a_line_to_the_keys_that_fails_while_they_change(make_daemon, server
         proxy.close()
 
 
+@pytest.mark.long_form
 def test_a_table_that_throttles_or_loses_answers(make_daemon, aws):
     place = Table(aws)
     aws.clear()
@@ -481,6 +482,7 @@ def test_T02_T03_a_store_that_is_rolled_back_under_running_replicas_is_refused(m
     wait_for("the files to be read", lambda: [sign(one, n, 3, 4) for n in (1, 2)] == [404] * 2)
 
 
+@pytest.mark.long_form
 def test_a_role_without_the_right_to_make_tables(make_daemon, database):
     """The owner makes them; `slashing migrate --grant-to` gives a signer's role what it needs."""
     role = f"signer_{database.schema}"

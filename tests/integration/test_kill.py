@@ -13,9 +13,9 @@ import pytest
 import interop
 import messages
 from daemon import binary_with_switches, wait_for
+from forms import FULL
 
 KEYS = interop.PUBKEYS[:4]
-FULL = bool(os.environ.get("CC_FULL"))
 
 
 class Load:

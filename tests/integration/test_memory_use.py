@@ -13,9 +13,9 @@ import messages
 import parallel
 import usage
 from daemon import build_dir, wait_for
+from forms import FULL
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="left out: reading another process's memory map needs root")
-FULL = bool(os.environ.get("CC_FULL"))
 VALIDATORS = 10_000
 LIMIT_MB = 100
 GROWTH_MB = 1.0

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 from daemon import SOURCE_DIR, binary_with_switches, fresh_dir, release_binary
+from forms import FULL
 
-FULL = bool(os.environ.get("CC_FULL"))
 
 
 def newcomer(name, *arguments, path=""):

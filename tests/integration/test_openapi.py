@@ -17,12 +17,12 @@ from api_callers import NOBODY, OWNER, Callers
 from api_survey import ELSEWHERE, KEYS, RECIPIENT, SLASHING, Survey, keystore
 from contract import PAGE, documented, operation, served
 from daemon import SOURCE_DIR, Daemon, fresh_dir, merge
+from forms import FULL
 from openapi_random import FAR, Dice, World
 from test_http import ask
 
 RESERVED = interop.PUBKEYS[7]  # signs nothing but what shows that the signer still does
 LATE = 2 * FAR  # beyond every mark that a request can leave, but for those that ask for it
-FULL = bool(os.environ.get("CC_FULL"))
 COUNT = 30_000 if FULL else 1500
 RESUME_EVERY = 100
 

@@ -11,6 +11,7 @@ import interop
 import keystores
 import messages
 from daemon import SOURCE_DIR, Connection, binary_with_switches, fresh_dir, release_binary, wait_for
+from forms import FULL
 from machine import Machine, missing
 
 UNIT = "containment-chamber.service"
@@ -35,17 +36,16 @@ def package_fixture(folder):
     for tool in ("dpkg-buildpackage", "dh", "scdoc"):
         if shutil.which(tool) is None:
             pytest.skip(f"left out: no {tool}")
-    full = os.environ.get("CC_FULL")
     prebuilt = []
-    if not full:
+    if not FULL:
         text_of("strip", "-o", folder / "program", release_binary() or binary_with_switches())  # or dh does it, in seconds
         prebuilt = ["--prebuilt", folder / "program"]
-    environment = {**os.environ, "DEB_BUILD_OPTIONS": "parallel=2" if full else "noautodbgsym"}
+    environment = {**os.environ, "DEB_BUILD_OPTIONS": "parallel=2" if FULL else "noautodbgsym"}
     with open(folder / "build.log", "wb") as log:
         done = subprocess.run([SOURCE_DIR / "tools/package", "--output", folder, *prebuilt], stdout=log, stderr=log, check=False,
                               env=environment)
     assert done.returncode == 0, (folder / "build.log").read_text(errors="replace")[-3000:]
-    assert not full or "warning: \"_FORTIFY_SOURCE\" redefined" not in (folder / "build.log").read_text(errors="replace")
+    assert not FULL or "warning: \"_FORTIFY_SOURCE\" redefined" not in (folder / "build.log").read_text(errors="replace")
     return next(folder.glob("containment-chamber_*.deb"))
 
 

@@ -19,6 +19,7 @@ import daemon as daemon_module
 import interop
 import messages
 from daemon import wait_for
+from forms import FULL
 from test_kill import Load, check
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -209,7 +210,7 @@ def test_C06_P02_P19_killed_and_paused_under_load(make_daemon):
         nemesis = [killed, lambda: pause_a_transaction(server, daemon), dropped, stopped, lambda: daemon.kill_room("core"),
                    all_killed, killed, lambda: daemon.kill_room("front"), dropped]
         with Load(daemon) as load:
-            for strike in nemesis * (5 if os.environ.get("CC_FULL") else 1):
+            for strike in nemesis * (5 if FULL else 1):
                 load.wait_for_more(seconds=10)
                 strike()
             load.wait_for_more(seconds=10)

@@ -131,6 +131,7 @@ def test_a_first_ceremony_a_restart_and_a_rehearsal(scene):
     assert one.status()["seal"]["operators"]["rehearsed"] is True
 
 
+@pytest.mark.long_form
 def test_a_lost_operator(scene):
     one = first_ceremony(scene)
     old = dict(one.passphrases)
@@ -154,6 +155,7 @@ def test_a_lost_operator(scene):
     one.signs(1, 3, 4)
 
 
+@pytest.mark.long_form
 def test_a_stale_proposal(scene):
     """The file of one that was cancelled, while another one is pending."""
     one = first_ceremony(scene)
@@ -175,6 +177,7 @@ def test_a_stale_proposal(scene):
     assert result.returncode == 3 and "give --proposal FILE" in result.stderr, result.stderr
 
 
+@pytest.mark.long_form
 def test_a_suspected_leak(scene):
     one = first_ceremony(scene)
     one.run("propose_master")
@@ -206,6 +209,7 @@ def test_a_clean_machine(scene, make_daemon):
     one.signs(1, 401, 402)
 
 
+@pytest.mark.long_form
 def test_another_mode(scene):
     one = scene()
     one.start()
@@ -227,6 +231,7 @@ def test_another_mode(scene):
     one.signs(1, 3, 4)
 
 
+@pytest.mark.long_form
 def test_a_management_key_by_the_quorum(scene):
     one = first_ceremony(scene)
     one.run("root_make")
@@ -262,6 +267,7 @@ def test_kms_keys_are_lost(scene, kms):
     one.signs(1, 2, 3)
 
 
+@pytest.mark.long_form
 def test_break_glass(scene, kms):
     keys = {f"KEY_{n + 1}": arn for n, arn in enumerate(kms.create())}
     one = scene(environment=kms.environment(), signer_state={"seal": "ceremony", "kms": True})
@@ -306,6 +312,7 @@ def test_a_first_ceremony_with_kms_alone_and_the_owner_approves(scene, kms):
     one.signs(1, 2, 3)
 
 
+@pytest.mark.long_form
 def test_every_runnable_block_was_run(request):
     """Last of this file: only where all of it ran."""
     if len([item for item in request.session.items if item.fspath == request.node.fspath]) < 10:

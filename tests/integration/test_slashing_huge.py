@@ -11,9 +11,9 @@ import time
 
 import interop
 import messages
+from forms import FULL
 import pytest
 
-FULL = bool(os.environ.get("CC_FULL"))
 COUNT = 100_000 if FULL else 10_000
 RSS_MAX_KIB = 64 << 10
 ROOT = "0x" + "4f" * 32

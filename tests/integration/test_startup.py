@@ -7,13 +7,15 @@ import os
 import threading
 import time
 
+import pytest
+
 import interop
 import keystores
 import messages
 import usage
 from daemon import wait_for
+from forms import FULL
 
-FULL = bool(os.environ.get("CC_FULL"))
 PROCESSORS = os.cpu_count()
 UNKNOWN = "0x" + "b0" + "11" * 47
 
@@ -129,6 +131,7 @@ def library_rate(cost, rounds):
     return PROCESSORS * rounds / (time.monotonic() - began), sum(processor) / (PROCESSORS * rounds)
 
 
+@pytest.mark.long_form
 def test_keystores_are_decrypted_at_the_speed_of_scrypt_on_all_processors(make_daemon):
     cost, each = (1 << 18, 16) if FULL else (1 << 15, 16)
     count = PROCESSORS * each

@@ -165,7 +165,8 @@ static cc_err check_no_chamber(const struct config *config)
     CC_TRY(datadir_state(config, &state));
     return state == DATADIR_EMPTY
                ? CC_OK
-               : CC_FAIL(EXISTS, "there is a chamber, or a part of one, already");
+               : CC_FAIL(EXISTS, "there is a chamber, or a part of one, already: "
+                                 "`containment-chamber server -c FILE` runs it");
 }
 
 CC_ERR datadir_make(const struct config *config)

@@ -122,7 +122,9 @@ static int of_status(const struct operator_wanted *w, struct subject *subject)
         return code;
     if (!jval_member(jdoc_root(&reply.doc), "rotation", &proposed) &&
         !find_image(jdoc_root(&reply.doc), &proposed)) {
-        (void)fprintf(stderr, "containment-chamber operator: nothing is proposed\n");
+        (void)fprintf(stderr,
+                      "containment-chamber operator: nothing is proposed: `operator rotate` "
+                      "and `operator propose` do that\n");
         return EXIT_CODE_REFUSED;
     }
     cc_err err = of_answer(w, jdoc_root(&reply.doc), subject);
@@ -174,7 +176,8 @@ static int confirm(const struct operator_wanted *w, const struct subject *subjec
         return EXIT_CODE_DONE;
     (void)fprintf(
         stderr,
-        "containment-chamber operator: that is not what --digest says. Nothing was sent.\n");
+        "containment-chamber operator: that is not what --digest says. Nothing was sent. `operator status` shows "
+        "what is proposed now.\n");
     return EXIT_CODE_REFUSED;
 }
 

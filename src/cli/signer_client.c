@@ -128,6 +128,11 @@ void signer_hint(const struct signer *signer, int status)
             "Without a token run this as the user that the signer runs as: runuser -u USER -- containment-chamber ...;\n"
             "root counts as the owner only where the signer was started as root.\n",
             stderr);
+    else if (status == 401)
+        (void)fputs(
+            "--auth-token env:NAME, file:PATH or fd:N takes a token, which `containment-chamber auth token "
+            "create NAME --policy NAME` makes.\n",
+            stderr);
 }
 
 /* --- the connection -------------------------------------------------------------------------------- */
@@ -150,7 +155,8 @@ static cc_err connect_unix(const char *path, int *ret_fd)
     CC_TRY(open_socket(AF_UNIX, ret_fd));
     memcpy(address.sun_path, path, strlen(path));
     if (connect(*ret_fd, (const struct sockaddr *)&address, sizeof address) != 0)
-        return CC_FAIL(IO, "no signer listens there, or this user may not connect");
+        return CC_FAIL(IO, "no signer listens there, or this user may not connect: "
+                           "`containment-chamber server -c FILE` starts one");
     return CC_OK;
 }
 

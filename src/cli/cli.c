@@ -35,20 +35,20 @@ static const struct command {
         *examples; /* lines that work as they are on a machine set up as docs/quick-start.md says */
 } commands[] = {
     {"init", command_init,
-     "[--replace-fence | --join [--chamber-key FILE] [--identity FILE]] " CONFIG_OPTIONS,
+     "[--replace-fence | --join [--chamber-key FILE] [--identity FILE]] [--json] " CONFIG_OPTIONS,
      "make the chamber and an empty slashing-protection history, once; --join: be one more replica of a chamber",
      "  containment-chamber init -c config.yaml\n"},
     {"server", command_server, CONFIG_OPTIONS " [--init-if-missing]", "run the signer",
      "  containment-chamber server -c config.yaml\n"
      "  containment-chamber server -c config.yaml --server-listen-port 9001 --logging-level debug\n"},
-    {"config", command_config, "check|dump|example|document " CONFIG_OPTIONS,
+    {"config", command_config, "check [--json] | dump | example | document\n       " CONFIG_OPTIONS,
      "check the configuration, show what is in force, write a commented example or its documentation",
      "  containment-chamber config example > config.yaml\n"
      "  containment-chamber config check -c config.yaml\n"},
     {"slashing", command_slashing,
-     "import --from FILE|- [--json] | export --to FILE|- | status [--json] | verify [--json] |"
+     "import --from FILE|- | export --to FILE|- | status | verify |"
      " repair-watermark --epoch N|--token FILE --identity FILE|0xKEY | hand-over --epoch N [--to FILE|-]|--cancel [--force] |"
-     " prune [--keep-epochs N] [--json] | enable --key KEY | migrate [--grant-to ROLE]\n       " CONFIG_OPTIONS
+     " prune [--keep-epochs N] | enable --key KEY | migrate [--grant-to ROLE]\n       [--json] " CONFIG_OPTIONS
      "\n       or, on a running signer and without -c: SIGNER\n\n" SIGNER,
      "the slashing-protection history: EIP-3076 in and out, counts, watermarks raised, a database's tables",
      "  containment-chamber slashing import -c config.yaml --from interchange.json\n"
@@ -85,13 +85,13 @@ static const struct command {
     {"operator", command_operator,
      "status | setup-token | init | tokens | register | unseal | seal | rehearse | break-glass |\n"
      "       rotate kms|quorum|mode|master | propose auto-unseal | approve | cancel | generate-root-token\n"
-     "       [--json] SIGNER | -c FILE\n\n" SIGNER "\n\n"
+     "       [--json] SIGNER|-c FILE\n\n" SIGNER "\n\n"
      "-c FILE: the admin socket of that configuration's signer. `containment-chamber operator SUBCOMMAND --help` says what each takes.",
      "ceremonies: who opens the master key, unsealing, rotations; stop all signing in an emergency",
      "  containment-chamber operator status -c config.yaml\n"
      "  containment-chamber operator unseal --name alice --chamber-identity identity.pub --signer-url https://signer.example:9443\n"},
     {"audit", command_audit,
-     "verify [--first SEGMENT] [--json] | export [--from TIME] [--to TIME] [--out FILE|-] [--first SEGMENT]\n       " CONFIG_OPTIONS
+     "verify [--first SEGMENT] | export [--from TIME] [--to TIME] [--out FILE|-] [--first SEGMENT]\n       [--json] " CONFIG_OPTIONS
      "\n\nTIME: 2026-11-26, or any longer beginning of a time of the log, such as 2026-11-26T15:00",
      "the audit log: verify that nothing was removed, changed or moved; write the lines of a time, with what the verification found",
      "  containment-chamber audit verify -c config.yaml\n"
@@ -132,7 +132,7 @@ static const struct command {
      "be started as Web3Signer is: its options, its defaults, the signer of this program",
      "  containment-chamber web3signer --key-store-path=/keys eth2 --network=hoodi --slashing-protection-db-url=jdbc:postgresql://db/web3signer\n"},
     {"migrate", command_migrate,
-     "web3signer [--out FILE|-] [--no-try] [--dir DIRECTORY] [--compare URL] -- [OPTION]... eth2 [OPTION]...\n\n"
+     "web3signer [--out FILE|-] [--json] [--no-try] [--dir DIRECTORY] [--compare URL] -- [OPTION]... eth2 [OPTION]...\n\n"
      "Behind -- are the options of the Web3Signer that there is (see `help web3signer`). The equivalent configuration goes to --out, a new file, or to\n"
      "standard output; then database, keys and network are looked at. Then a signer of its own, below --dir or the current directory, has every\n"
      "key sign what nobody can be slashed for. --compare: where Web3Signer runs, so that its keys and signatures are compared.",
@@ -145,12 +145,13 @@ static const struct command {
      "  containment-chamber doctor -c config.yaml\n"
      "  containment-chamber doctor -c config.yaml --connect --json\n"},
     {"backup", command_backup,
-     "--to FILE " CONFIG_OPTIONS " [SIGNER]\n\n" SIGNER "\n\n"
+     "--to FILE [--json] " CONFIG_OPTIONS " [SIGNER]\n\n" SIGNER "\n\n"
      "Of a running signer (by its admin socket, if SIGNER names no other way) or of a stopped one. The file holds no chamber.key: keep a copy of that elsewhere.",
      "copy a chamber whose stores are files: state, keys, history",
      "  containment-chamber backup -c config.yaml --to chamber.backup\n"},
     {"restore", command_restore,
-     "--from FILE --chamber-key FILE --digest 0xHEX|none [--epoch N] " CONFIG_OPTIONS "\n\n"
+     "--from FILE --chamber-key FILE --digest 0xHEX|none [--epoch N] [--json] " CONFIG_OPTIONS
+     "\n\n"
      "Into an empty data directory. Nothing is signed afterwards that may have been signed since the backup was made: up to the present epoch and some more,\n"
      "or up to N. --digest: what `backup` printed; none: the file is trusted as it is.",
      "make a chamber of a backup, with all watermarks raised",
@@ -193,6 +194,8 @@ static void print_help(FILE *out)
         "the defaults are in force. `containment-chamber config example` writes one to start from.\n"
         "\nEvery option of the configuration is also a flag (--server-listen-port 9001) and a variable\n"
         "(CONTAINMENT_SERVER__LISTEN_PORT=9001).\n"
+        "\n--json: one object on standard output, in the place of words; what else is said goes to standard error. Where what was asked for is\n"
+        "itself written to standard output (an export), --json needs a file for that.\n"
         "\nexit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 a store is locked by another process\n");
 }
 

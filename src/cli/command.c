@@ -50,6 +50,15 @@ int command_take_value(struct arguments *arguments, const char *name, const char
     return EXIT_CODE_DONE;
 }
 
+int command_refuse_mixed(const struct arguments *arguments, const char *option, const char *to)
+{
+    if (to && strcmp(to, "-") != 0)
+        return EXIT_CODE_DONE;
+    return command_usage(arguments,
+                         "--json says on standard output what was written elsewhere: give a file",
+                         option);
+}
+
 int command_refuse_rest(const struct arguments *arguments)
 {
     if (arguments->count == 0)
@@ -164,7 +173,8 @@ int command_take_config(struct arguments *arguments, struct command_config *ret_
 
 int command_look_at_config(const struct command_config *command,
                            command_look_fn *look,
-                           struct config *ret_config)
+                           struct config *ret_config,
+                           struct buf *ret_faults)
 {
     struct config_faults faults;
     const struct supervisor_source *source = &command->source;
@@ -176,11 +186,17 @@ int command_look_at_config(const struct command_config *command,
         look(ret_config, &faults);
     (void)fprintf(stderr, "%.*s", (int)faults.text.len,
                   faults.text.len ? (const char *)faults.text.data : "");
+    cc_err kept = ret_faults ? buf_append(ret_faults, faults.text.data, faults.text.len) : CC_OK;
     buf_release(&faults.text);
-    return err.code || faults.count ? EXIT_CODE_REFUSED : EXIT_CODE_DONE;
+    return err.code || kept.code || faults.count ? EXIT_CODE_REFUSED : EXIT_CODE_DONE;
 }
 
 int command_load_config(const struct command_config *command, struct config *ret_config)
 {
-    return command_look_at_config(command, NULL, ret_config);
+    int code = command_look_at_config(command, NULL, ret_config, NULL);
+    if (code != EXIT_CODE_DONE)
+        (void)fprintf(stderr, "When that is mended: `containment-chamber config check%s%s`.\n",
+                      command->source.path ? " -c " : "",
+                      command->source.path ? command->source.path : "");
+    return code;
 }

@@ -40,20 +40,27 @@ int command_take_config(struct arguments *arguments, struct command_config *ret_
 /* Loads it. Prints what is wrong, and returns EXIT_CODE_REFUSED then. */
 int command_load_config(const struct command_config *command, struct config *ret_config);
 /* The same; a configuration that is valid by itself is then given to `look` (NULL: to none), which
- * may add what it finds.
+ * may add what it finds. What was printed is appended to `ret_faults`, too, one fault a line (NULL: to nothing).
  */
 typedef void command_look_fn(const struct config *config, struct config_faults *faults);
 int command_look_at_config(const struct command_config *command,
                            command_look_fn *look,
-                           struct config *ret_config);
+                           struct config *ret_config,
+                           struct buf *ret_faults);
 /* What `config check` does: prints all that is wrong with it, also with the files that it names. */
-int command_check_config(const struct command_config *command, struct config *ret_config);
+int command_check_config(const struct command_config *command,
+                         struct config *ret_config,
+                         struct buf *ret_faults);
 /* Takes `name` out of `arguments`; false when it is not there. */
 bool command_take_switch(struct arguments *arguments, const char *name);
 /* Takes `name VALUE` or `name=VALUE` out of `arguments`; *ret_value NULL when it is not there. EXIT_CODE_USAGE and a
  * message when the value is missing.
  */
 int command_take_value(struct arguments *arguments, const char *name, const char **ret_value);
+/* --json of a command that writes to `to` (NULL, "-": to standard output), which `option` names: an object about it has no place beside
+ * it there, and EXIT_CODE_USAGE says so.
+ */
+int command_refuse_mixed(const struct arguments *arguments, const char *option, const char *to);
 /* Says what is left over, with EXIT_CODE_USAGE; EXIT_CODE_DONE when nothing is. */
 int command_refuse_rest(const struct arguments *arguments);
 int command_usage(const struct arguments *arguments, const char *message, const char *about);

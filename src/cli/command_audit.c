@@ -8,7 +8,7 @@
 #include "base/num.h"
 
 #include "cli/command.h"
-#include "cli/json_text.h"
+#include "cli/json_object.h"
 #include "cli/order_send.h"
 #include "core/audit_answer.h"
 #include "core/audit_file.h"
@@ -33,46 +33,49 @@ static int fail(const char *what, cc_err err)
     return supervisor_exit_code(err);
 }
 
-static cc_err put_report(struct buf *out, bool intact, struct span report)
-{
-    const char *before = "";
-    CC_TRY(buf_printf(out, "{\"intact\": %s, \"report\": [", intact ? "true" : "false"));
-    while (report.len) {
-        const uint8_t *end = memchr(report.data, '\n', report.len);
-        const size_t len = end ? (size_t)(end - report.data) : report.len;
-        CC_TRY(buf_append_str(out, before));
-        CC_TRY(json_put_text(out, span_of(report.data, len)));
-        report = span_of(report.data + len + (end ? 1 : 0), report.len - len - (end ? 1 : 0));
-        before = ", ";
-    }
-    return buf_append_str(out, "]}\n");
-}
-
-static int print_json(bool intact, struct span report)
-{
-    CC_CLEANUP(buf_release) struct buf text = buf_init(2 * ORDER_TEXT_MAX);
-    cc_err err = put_report(&text, intact, report);
-    if (err.code)
-        return fail("report", err);
-    (void)fwrite(text.data, 1, text.len, stdout);
-    return intact ? EXIT_CODE_DONE : EXIT_CODE_REFUSED;
-}
-
-/* The report goes to `out`. EXIT_CODE_REFUSED: something was found. */
-static int verify(const struct wanted *wanted, FILE *out)
+/* Asks for the report. EXIT_CODE_REFUSED: something was found. */
+static int look(const struct wanted *wanted, struct buf *ret_report)
 {
     char order[64];
-    CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX);
     const int n = snprintf(order, sizeof order, "audit-verify %" PRIu64, wanted->first);
-    int code = order_send(&command.source, &config, span_of(order, (size_t)n), &answer);
+    int code = order_send(&command.source, &config, span_of(order, (size_t)n), ret_report);
     if (code != EXIT_CODE_DONE)
         return code;
     const size_t len = strlen(AUDIT_INTACT);
-    const bool intact = answer.len > len && span_is(span_of(answer.data, len), AUDIT_INTACT);
-    if (wanted->json)
-        return print_json(intact, buf_span(&answer));
-    (void)fprintf(out, "%.*s", (int)answer.len, (const char *)answer.data);
+    const bool intact =
+        ret_report->len > len && span_is(span_of(ret_report->data, len), AUDIT_INTACT);
     return intact ? EXIT_CODE_DONE : EXIT_CODE_REFUSED;
+}
+
+static bool is_report(int code)
+{
+    return code == EXIT_CODE_DONE || code == EXIT_CODE_REFUSED;
+}
+
+static void put_report(struct json_object *object, const struct buf *report, int code)
+{
+    json_object_flag(object, "intact", code == EXIT_CODE_DONE);
+    json_object_lines(object, "report", buf_span(report));
+}
+
+static void print_report(FILE *out, const struct buf *report)
+{
+    (void)fprintf(out, "%.*s", (int)report->len, (const char *)report->data);
+}
+
+static int verify(const struct wanted *wanted)
+{
+    CC_CLEANUP(buf_release) struct buf report = buf_init(ORDER_TEXT_MAX);
+    int code = look(wanted, &report);
+    if (!is_report(code) || !report.len)
+        return code;
+    if (!wanted->json) {
+        print_report(stdout, &report);
+        return code;
+    }
+    struct json_object object = json_object_begin();
+    put_report(&object, &report, code);
+    return json_object_print(&object, "audit", code);
 }
 
 /* --- export --------------------------------------------------------------------------------------------------------- */
@@ -92,7 +95,13 @@ static bool is_in_range(const struct wanted *wanted, struct span time)
     return !wanted->to || strncmp(text, wanted->to, time_len(wanted->to)) < 0;
 }
 
-static cc_err copy_segment(const struct wanted *wanted, const char *path, FILE *out)
+/* Where an export goes, and how much of it did. */
+struct output {
+    FILE *file;
+    uint64_t lines;
+};
+
+static cc_err copy_segment(const struct wanted *wanted, const char *path, struct output *out)
 {
     char line[AUDIT_LINE_MAX + 1];
     FILE *in = fopen(path, "re");
@@ -104,15 +113,15 @@ static cc_err copy_segment(const struct wanted *wanted, const char *path, FILE *
         const size_t len = strlen(line);
         if (line[len - 1] == '\n' && !audit_line_read(span_of(line, len - 1), &parts).code &&
             is_in_range(wanted, parts.time))
-            (void)fwrite(line, 1, len, out);
+            out->lines += fwrite(line, len, 1, out->file);
     }
-    const bool failed = ferror(in) || ferror(out);
+    const bool failed = ferror(in) || ferror(out->file);
     (void)fclose(in);
     return failed ? CC_FAIL(IO, "copying a segment") : CC_OK;
 }
 
 /* A segment that is missing was said to be by the verification. */
-static cc_err copy_all(const struct wanted *wanted, FILE *out)
+static cc_err copy_all(const struct wanted *wanted, struct output *out)
 {
     char directory[AUDIT_DIRECTORY_MAX];
     uint64_t end = 0;
@@ -141,19 +150,30 @@ static FILE *open_new(const char *path)
 /* The report goes to standard error, so that what is exported can be piped on. */
 static int export_lines(const struct wanted *wanted)
 {
+    CC_CLEANUP(buf_release) struct buf report = buf_init(ORDER_TEXT_MAX);
     const bool to_stdout = strcmp(wanted->out, "-") == 0;
-    const int verdict = verify(wanted, stderr);
-    if (verdict != EXIT_CODE_DONE && verdict != EXIT_CODE_REFUSED)
+    const int verdict = look(wanted, &report);
+    if (!is_report(verdict) || !report.len)
         return verdict;
-    FILE *out = to_stdout ? stdout : open_new(wanted->out);
-    if (!out)
-        return fail(wanted->out, CC_FAIL(IO, "can't be made, or is there already"));
-    cc_err err = copy_all(wanted, out);
-    if (fflush(out) != 0 && !err.code)
+    print_report(stderr, &report);
+    struct output out = {.file = to_stdout ? stdout : open_new(wanted->out)};
+    if (!out.file)
+        return fail(wanted->out,
+                    CC_FAIL(IO, "can't be made, or is there already: --out with a new name"));
+    cc_err err = copy_all(wanted, &out);
+    if (fflush(out.file) != 0 && !err.code)
         err = CC_FAIL(IO, "writing");
     if (!to_stdout)
-        (void)fclose(out);
-    return err.code ? fail("export", err) : verdict;
+        (void)fclose(out.file);
+    if (err.code)
+        return fail("export", err);
+    if (!wanted->json)
+        return verdict;
+    struct json_object object = json_object_begin();
+    json_object_text(&object, "out", wanted->out);
+    json_object_count(&object, "lines", out.lines);
+    put_report(&object, &report, verdict);
+    return json_object_print(&object, "audit", verdict);
 }
 
 /* --- arguments ------------------------------------------------------------------------------------------------------ */
@@ -207,8 +227,10 @@ int command_audit(struct arguments *arguments)
     if (!verifies && !exports)
         return command_usage(arguments, "verify or export?", NULL);
     (void)command_take_switch(arguments, arguments->items[0]);
-    wanted.json = verifies && command_take_switch(arguments, "--json");
+    wanted.json = command_take_switch(arguments, "--json");
     int code = take_wanted(arguments, exports, &wanted);
+    if (code == EXIT_CODE_DONE && exports && wanted.json)
+        code = command_refuse_mixed(arguments, "--out", wanted.out);
     if (code == EXIT_CODE_DONE)
         code = command_take_config(arguments, &command);
     if (code == EXIT_CODE_DONE)
@@ -217,5 +239,5 @@ int command_audit(struct arguments *arguments)
         code = command_load_config(&command, &config);
     if (code != EXIT_CODE_DONE)
         return code;
-    return verifies ? verify(&wanted, stdout) : export_lines(&wanted);
+    return verifies ? verify(&wanted) : export_lines(&wanted);
 }

@@ -299,7 +299,7 @@ static int unlatch(const struct wanted *w)
 
 static int make_owner_key(const struct wanted *w)
 {
-    return owner_key_make(w->arguments, w->to, w->key_name);
+    return owner_key_make(w->arguments, w->to, w->key_name, w->json);
 }
 
 /* --- arguments ---------------------------------------------------------------------------------------------------------------- */
@@ -363,7 +363,7 @@ static int take_cidrs(struct wanted *w)
     return EXIT_CODE_DONE;
 }
 
-/* `owner-key` takes these and no others: it asks no signer. */
+/* `owner-key` takes these alone, but for --json: it asks no signer. */
 static int take_key_options(struct wanted *w)
 {
     int code = command_take_value(w->arguments, "--to", &w->to);
@@ -376,9 +376,9 @@ static int take_options(struct wanted *w, const struct action *action)
 {
     struct arguments *arguments = w->arguments;
     int code = EXIT_CODE_DONE;
+    w->json = command_take_switch(arguments, "--json");
     if (action->run == make_owner_key)
         return take_key_options(w);
-    w->json = command_take_switch(arguments, "--json");
     if (action->by_owner)
         code = owner_key_take(arguments, &w->owner);
     if (action->run == bootstrap)

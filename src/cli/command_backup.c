@@ -16,6 +16,7 @@
 #include "cli/backup_file.h"
 #include "cli/command.h"
 #include "cli/json_answer.h"
+#include "cli/json_object.h"
 #include "cli/signer_arguments.h"
 #include "cli/slashing_live.h"
 #include "codec/hex.h"
@@ -273,9 +274,15 @@ static cc_err write_file(struct gathered *g, const char *to)
     return err;
 }
 
-static int report(const struct backup *b, const char *to)
+static int report(const struct backup *b, const char *to, bool json)
 {
     char hex[2 * SHA256_SIZE + 1] = "";
+    if (json) {
+        struct json_object object = json_object_begin();
+        json_object_text(&object, "to", to);
+        json_object_hex(&object, "digest", span_of(b->digest, sizeof b->digest));
+        return json_object_print(&object, "backup", EXIT_CODE_DONE);
+    }
     hex_encode(b->digest, sizeof b->digest, hex);
     (void)printf("%s\ndigest 0x%s\n", to, hex);
     (void)fprintf(
@@ -297,18 +304,21 @@ static void directory_of(const char *path, char ret_directory[static PATH_MAX])
         slash[slash == ret_directory] = 0;
 }
 
-static int run(const struct signer *signer, const char *to)
+static int run(const struct signer *signer, const char *to, bool json)
 {
     char directory[PATH_MAX];
     struct gathered g = {.history = -1};
     if (config.anti_slashing.backend != HISTORY_SQLITE ||
         config.signer_state.backend != STATE_SQLITE) {
-        (void)fprintf(stderr, "containment-chamber backup: only a chamber whose history and state "
-                              "store are files is copied: a database has its own backups\n");
+        (void)fprintf(
+            stderr, "containment-chamber backup: only a chamber whose history and state "
+                    "store are files is copied: a database has its own backups; "
+                    "`containment-chamber slashing export -c FILE --to FILE` writes its history\n");
         return EXIT_CODE_REFUSED;
     }
     if (access(to, F_OK) == 0) {
-        (void)fprintf(stderr, "containment-chamber backup: %s is there already\n", to);
+        (void)fprintf(
+            stderr, "containment-chamber backup: %s is there already: --to with a new name\n", to);
         return EXIT_CODE_REFUSED;
     }
     cc_err err = stores_load_config(&config, &stores);
@@ -318,7 +328,7 @@ static int run(const struct signer *signer, const char *to)
     int code = gather(signer, directory, &g);
     if (code == EXIT_CODE_DONE) {
         err = write_file(&g, to);
-        code = err.code ? say(to, err) : report(&g.backup, to);
+        code = err.code ? say(to, err) : report(&g.backup, to, json);
     }
     release(&g);
     return code;
@@ -328,6 +338,7 @@ int command_backup(struct arguments *arguments)
 {
     const char *to = NULL;
     struct signer signer = {0};
+    const bool json = command_take_switch(arguments, "--json");
     int code = command_take_value(arguments, "--to", &to);
     if (code == EXIT_CODE_DONE && !to)
         code = command_usage(arguments, "needs --to FILE", NULL);
@@ -340,7 +351,7 @@ int command_backup(struct arguments *arguments)
     if (code == EXIT_CODE_DONE)
         code = command_load_config(&command, &config);
     if (code == EXIT_CODE_DONE)
-        code = run(&signer, to);
+        code = run(&signer, to, json);
     signer_release(&signer);
     return code;
 }

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/egress_look.h"
+#include "cli/json_object.h"
 #include "config/databases.h"
 #include "core/stores.h"
 #include "keys/filesystem.h"
@@ -73,13 +74,18 @@ static void look_at_all(const struct config *checked, struct config_faults *faul
     egress_look(checked, faults);
 }
 
-int command_check_config(const struct command_config *source, struct config *ret_config)
+int command_check_config(const struct command_config *source,
+                         struct config *ret_config,
+                         struct buf *ret_faults)
 {
-    int code = command_look_at_config(source, look_at_all, ret_config);
+    int code = command_look_at_config(source, look_at_all, ret_config, ret_faults);
+    if (code != EXIT_CODE_DONE)
+        return code;
     /* The file that `network` may name; it says itself what is wrong. */
-    if (code == EXIT_CODE_DONE && stores_load_config(ret_config, &stores).code)
-        code = EXIT_CODE_REFUSED;
-    return code;
+    cc_err err = stores_load_config(ret_config, &stores);
+    if (err.code && ret_faults)
+        (void)buf_printf(ret_faults, "%s: %s\n", error_text(err), error_detail()).code;
+    return err.code ? EXIT_CODE_REFUSED : EXIT_CODE_DONE;
 }
 
 static int take(struct arguments *arguments)
@@ -88,14 +94,27 @@ static int take(struct arguments *arguments)
     return code == EXIT_CODE_DONE ? command_refuse_rest(arguments) : code;
 }
 
+static int print_check(const struct buf *faults, int code)
+{
+    struct json_object object = json_object_begin();
+    json_object_flag(&object, "valid", code == EXIT_CODE_DONE);
+    json_object_lines(&object, "faults", buf_span(faults));
+    return json_object_print(&object, "config", code);
+}
+
 static int check(struct arguments *arguments)
 {
+    CC_CLEANUP(buf_release) struct buf faults = buf_init(OUTPUT_MAX);
+    const bool json = command_take_switch(arguments, "--json");
     int code = take(arguments);
-    if (code == EXIT_CODE_DONE)
-        code = command_check_config(&command, &config);
-    if (code == EXIT_CODE_DONE)
-        (void)fprintf(stderr, "The configuration is valid.\n");
-    return code;
+    if (code != EXIT_CODE_DONE)
+        return code;
+    code = command_check_config(&command, &config, &faults);
+    (void)fprintf(stderr, "%s\n",
+                  code == EXIT_CODE_DONE
+                      ? "The configuration is valid."
+                      : "Every option and what it takes: `containment-chamber config example`.");
+    return json ? print_check(&faults, code) : code;
 }
 
 static int dump(struct arguments *arguments)

@@ -120,7 +120,7 @@ int command_doctor(struct arguments *arguments)
         return code;
     host.root = test_switch_host_root();
     doctor.config_path = command.source.path;
-    doctor.config_is_valid = command_check_config(&command, &config) == EXIT_CODE_DONE;
+    doctor.config_is_valid = command_check_config(&command, &config, NULL) == EXIT_CODE_DONE;
     cc_err err = examine(&doctor, json, &counts, &out);
     if (err.code)
         return fail(err);

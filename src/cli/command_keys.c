@@ -308,6 +308,8 @@ static int read_delete(struct arguments *arguments, struct wanted *w)
         code = command_usage(
             arguments, "delete needs --to FILE, where the keys' slashing protection is written",
             NULL);
+    if (code == EXIT_CODE_DONE && w->json)
+        code = command_refuse_mixed(arguments, "--to", w->to);
     return code;
 }
 

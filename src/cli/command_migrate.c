@@ -7,6 +7,7 @@
 #include "base/io.h"
 
 #include "cli/command.h"
+#include "cli/json_object.h"
 #include "cli/migrate_try.h"
 #include "cli/web3signer.h"
 #include "core/stores.h"
@@ -19,7 +20,8 @@ enum {
 
 static struct web3signer w;
 static struct config config;
-static struct stores stores; /* too large for the stack */
+static struct json_object report; /* what was found, for --json */
+static struct stores stores;      /* too large for the stack */
 
 /* What the command's own arguments say. */
 struct wanted {
@@ -27,6 +29,7 @@ struct wanted {
     const char *directory; /* where the trial's chamber is made */
     const char *reference; /* the signer that there is now; NULL: none */
     bool no_try;
+    bool json;
 };
 
 static int say(const char *what, cc_err err)
@@ -87,23 +90,35 @@ static int check_network(void)
             "its genesis_validators_root isn't known: set CONTAINMENT_GENESIS_VALIDATORS_ROOT");
     if (err.code)
         return say("network", err);
+    json_object_text(&report, "network", config.network.network);
     (void)fprintf(stderr, "network: %s\n", config.network.network);
     return EXIT_CODE_DONE;
+}
+
+static void report_files(const char *path, size_t count)
+{
+    json_object_open(&report, NULL, '{');
+    json_object_text(&report, "path", path);
+    json_object_count(&report, "files", count);
+    json_object_close(&report, '}');
+    (void)fprintf(stderr, "keys: %zu files in %s\n", count, path);
 }
 
 static int check_keys(void)
 {
     const struct filesystem_config *keys = &config.key_sources.filesystem;
     int code = EXIT_CODE_DONE;
+    json_object_open(&report, "keys", '[');
     for (uint32_t i = 0; i < keys->path_count; i++) {
         struct key_files files = {0};
         cc_err err = key_files_scan(&files, keys->paths[i]);
         if (err.code)
             code = say(keys->paths[i], err);
         else
-            (void)fprintf(stderr, "keys: %zu files in %s\n", files.count, keys->paths[i]);
+            report_files(keys->paths[i], files.count);
         key_files_release(&files);
     }
+    json_object_close(&report, ']');
     return code;
 }
 
@@ -129,6 +144,10 @@ static int check_database(void)
         err = check_found(&found);
     if (err.code)
         return say("database", err);
+    json_object_open(&report, "database", '{');
+    json_object_count(&report, "validators", found.validators);
+    json_object_count(&report, "disabled", found.disabled);
+    json_object_close(&report, '}');
     (void)fprintf(stderr, "database: schema 12, %" PRIu64 " validators, to be adopted by `init`\n",
                   found.validators);
     if (found.disabled)
@@ -142,6 +161,23 @@ static int check_database(void)
 
 /* --- whether every key signs ------------------------------------------------------------------------------------- */
 
+static void report_trial(const struct wanted *wanted, const struct migrate_tried *tried)
+{
+    json_object_open(&report, "trial", '{');
+    json_object_count(&report, "keys", tried->keys);
+    json_object_count(&report, "sign", tried->proven);
+    json_object_count(&report, "refused_files", tried->refused);
+    json_object_close(&report, '}');
+    if (!wanted->reference)
+        return;
+    json_object_open(&report, "compared", '{');
+    json_object_text(&report, "with", wanted->reference);
+    json_object_count(&report, "same", tried->compared);
+    json_object_count(&report, "missing_here", tried->missing);
+    json_object_count(&report, "missing_there", tried->more);
+    json_object_close(&report, '}');
+}
+
 static int try_keys(const struct wanted *wanted)
 {
     const struct migrate_try trial = {.config = &config,
@@ -153,6 +189,7 @@ static int try_keys(const struct wanted *wanted)
     cc_err err = migrate_try(&trial, &tried);
     if (err.code)
         return say("the trial", err);
+    report_trial(wanted, &tried);
     (void)fprintf(stderr,
                   "trial: %" PRIu64 " of %" PRIu64 " keys sign; %" PRIu64 " key files refused\n",
                   tried.proven, tried.keys, tried.refused);
@@ -182,12 +219,15 @@ static int check_all(const struct wanted *wanted)
 static int take(struct arguments *arguments, struct wanted *wanted)
 {
     wanted->no_try = command_take_switch(arguments, "--no-try");
+    wanted->json = command_take_switch(arguments, "--json");
     int code = command_take_value(arguments, "--out", &wanted->out);
     if (code == EXIT_CODE_DONE)
         code = command_take_value(arguments, "--dir", &wanted->directory);
     if (code == EXIT_CODE_DONE)
         code = command_take_value(arguments, "--compare", &wanted->reference);
     (void)command_take_switch(arguments, "--");
+    if (code == EXIT_CODE_DONE && wanted->json)
+        code = command_refuse_mixed(arguments, "--out", wanted->out);
     return code;
 }
 
@@ -214,6 +254,19 @@ static int load(struct arguments *arguments)
     return err.code ? EXIT_CODE_REFUSED : EXIT_CODE_DONE;
 }
 
+static int check_and_report(const struct wanted *wanted)
+{
+    report = json_object_begin();
+    json_object_text(&report, "out", wanted->out);
+    json_object_lines(&report, "differs", buf_span(&w.notes));
+    int code = check_all(wanted);
+    json_object_flag(&report, "ready", code == EXIT_CODE_DONE);
+    if (wanted->json)
+        return json_object_print(&report, "migrate", code);
+    json_object_release(&report);
+    return code;
+}
+
 int command_migrate(struct arguments *arguments)
 {
     struct wanted wanted = {0};
@@ -227,7 +280,7 @@ int command_migrate(struct arguments *arguments)
     if (code == EXIT_CODE_DONE)
         code = write_config(wanted.out ? wanted.out : "-");
     if (code == EXIT_CODE_DONE)
-        code = check_all(&wanted);
+        code = check_and_report(&wanted);
     web3signer_release(&w);
     return code;
 }

@@ -19,7 +19,7 @@ static struct config config;
 /* --- unseal, by who it is -------------------------------------------------------------------------------------------------------- */
 
 /* Offline: only who has chamber.key, the configuration and the state store at hand can do it, and no signer runs meanwhile. */
-static int unseal_offline(void)
+static int unseal_offline(const struct operator_wanted *w)
 {
     CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX);
     int code = command_load_config(&command, &config);
@@ -29,9 +29,7 @@ static int unseal_offline(void)
                           "add --signer-url unix:ADMIN.SOCK (modes local and kms); where there are "
                           "operators they unseal: operator unseal --name NAME ...",
                           &answer);
-    if (code == EXIT_CODE_DONE)
-        (void)printf("%.*s", (int)answer.len, (const char *)answer.data);
-    return code;
+    return code == EXIT_CODE_DONE ? order_print("operator", &answer, w->json) : code;
 }
 
 /* His file, where no key of his signs the request. */
@@ -50,6 +48,7 @@ static int show_unseal(const struct operator_wanted *w)
 static int unseal_as_owner(struct operator_wanted *w)
 {
     CC_CLEANUP(operator_reply_release) struct operator_reply reply = {0};
+    CC_CLEANUP(buf_release) struct buf report = buf_init(ORDER_TEXT_MAX);
     const struct operator_request request = {&w->signers.each[0], "DELETE", "seal", {0}};
     int code = operator_needs_one_signer(w);
     if (code == EXIT_CODE_DONE)
@@ -59,9 +58,10 @@ static int unseal_as_owner(struct operator_wanted *w)
     code = operator_ask(&request, &reply);
     if (!w->owner.source)
         auth_proof_remove(config.data_dir);
-    if (code == EXIT_CODE_DONE)
-        (void)printf("the seal is taken back: the signer starts anew\n");
-    return code;
+    if (code == EXIT_CODE_DONE &&
+        buf_append_str(&report, "the seal is taken back: the signer starts anew\n").code)
+        code = EXIT_CODE_FAILED;
+    return code == EXIT_CODE_DONE ? order_print("operator", &report, w->json) : code;
 }
 
 static int unseal(struct operator_wanted *w)
@@ -70,7 +70,7 @@ static int unseal(struct operator_wanted *w)
         return w->owner.source ? operator_refuse(w, "do not go together", "--name and --owner-key")
                                : operator_unseal(w);
     if (w->signers.count == 0)
-        return unseal_offline();
+        return unseal_offline(w);
     return w->has_config || w->owner.source
                ? unseal_as_owner(w)
                : operator_refuse(
@@ -102,7 +102,7 @@ static const struct subcommand {
     const char *help;
     const char *example; /* what stands behind the name */
 } subcommands[] = {
-    {"status", NULL, OPERATOR_OF_OWNER, ASKS_A_SIGNER, operator_status, "[--json]",
+    {"status", NULL, OPERATOR_OF_OWNER, ASKS_A_SIGNER, operator_status, "",
      "What state the chamber is in, and how far a ceremony or a rotation is. Token: chamber_status.",
      "-c config.yaml"},
     {"setup-token", NULL, OPERATOR_OF_OWNER, ASKS_A_SIGNER, operator_setup_token,
@@ -190,7 +190,7 @@ static const struct subcommand {
 static void print_usage(FILE *out, const struct subcommand *s)
 {
     const bool says_whom = s->asks != ASKS_A_SIGNER || strstr(s->usage, "-c FILE");
-    (void)fprintf(out, "usage: containment-chamber operator %s%s%s%s%s%s\n\n%s\n", s->name,
+    (void)fprintf(out, "usage: containment-chamber operator %s%s%s%s%s%s [--json]\n\n%s\n", s->name,
                   s->second ? " " : "", s->second ? s->second : "", s->usage[0] ? " " : "",
                   s->usage, says_whom ? "" : " SIGNER|-c FILE", s->help);
     (void)fprintf(

@@ -19,6 +19,7 @@
 #include "app/privilege.h"
 #include "cli/backup_file.h"
 #include "cli/command.h"
+#include "cli/json_object.h"
 #include "cli/order_send.h"
 #include "codec/hex.h"
 #include "core/ceiling.h"
@@ -40,7 +41,7 @@ static struct stores stores; /* too large for the stack */
 /* What the arguments say. */
 struct wanted {
     const char *from, *chamber_key, *digest;
-    bool has_epoch;
+    bool has_epoch, json;
     uint64_t epoch;
 };
 
@@ -304,47 +305,62 @@ static cc_err make_history(const struct backup *b, uint64_t epoch)
 /* --- together ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* Vault and core raise the watermarks, those of keys that come later too: the state store says so under the vault's signature. */
-static int raise_watermarks(uint64_t epoch)
+static int raise_watermarks(uint64_t epoch, struct buf *report)
 {
     char order[64];
-    CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX);
     int n = snprintf(order, sizeof order, "restore %" PRIu64, epoch);
-    int code = order_send(&command.source, &config, span_of(order, (size_t)n), &answer);
-    if (code == EXIT_CODE_DONE)
-        (void)printf("%.*s", (int)answer.len, (const char *)answer.data);
-    return code;
+    return order_send(&command.source, &config, span_of(order, (size_t)n), report);
 }
 
-static int make_chamber(const struct backup *b, uint64_t epoch)
+static int make_chamber(const struct backup *b, uint64_t epoch, struct buf *report)
 {
     cc_err err = write_parts(b);
     if (!err.code)
         err = make_history(b, epoch);
     if (err.code)
         return say("nothing is restored", err);
-    int code = raise_watermarks(epoch);
+    int code = raise_watermarks(epoch, report);
     if (code != EXIT_CODE_DONE)
         return code;
     err = datadir_end_restore(&config);
     return err.code ? say(config.data_dir, err) : EXIT_CODE_DONE;
 }
 
-static void say_what_is_left(const struct backup *b)
+static cc_err put_what_is_left(const struct backup *b, struct buf *report)
 {
     if (b->high.set)
-        (void)printf("duties were handed over at epoch %" PRIu64 ": that stands\n", b->high.epoch);
+        CC_TRY(buf_printf(report, "duties were handed over at epoch %" PRIu64 ": that stands\n",
+                          b->high.epoch));
     else
-        (void)printf(
+        CC_TRY(buf_append_str(
+            report,
             "no duties were handed over when the backup was made: if they were since, say so again before the "
-            "start: slashing hand-over\n");
-    (void)printf(
+            "start: slashing hand-over\n"));
+    return buf_append_str(
+        report,
         "all keys are paused: policies, tokens, keys and pauses are those of the backup. Make sure that the machine it "
         "comes from can't come\nback, start the server, delete and revoke again what was deleted or revoked since, and "
         "then: keys resume --all\n");
 }
 
+static int print_restored(const struct wanted *w,
+                          const struct backup *b,
+                          uint64_t epoch,
+                          const struct buf *report)
+{
+    if (!w->json)
+        return order_print("restore", report, false);
+    struct json_object object = json_object_begin();
+    json_object_text(&object, "data_dir", config.data_dir);
+    json_object_time(&object, "epoch", epoch);
+    json_object_flag(&object, "handed_over", b->high.set);
+    json_object_lines(&object, "report", buf_span(report));
+    return json_object_print(&object, "restore", EXIT_CODE_DONE);
+}
+
 static int restore(const struct wanted *w, const struct backup *b)
 {
+    CC_CLEANUP(buf_release) struct buf report = buf_init(2 * ORDER_TEXT_MAX);
     uint64_t epoch = 0;
     int code = choose_epoch(w, b, &epoch);
     if (code != EXIT_CODE_DONE)
@@ -352,12 +368,13 @@ static int restore(const struct wanted *w, const struct backup *b)
     cc_err err = datadir_begin_restore(&config, w->chamber_key);
     if (err.code)
         return say(config.data_dir, err);
-    code = make_chamber(b, epoch);
-    if (code == EXIT_CODE_DONE)
-        say_what_is_left(b);
-    else
+    code = make_chamber(b, epoch, &report);
+    if (code != EXIT_CODE_DONE) {
         datadir_undo_restore(&config);
-    return code;
+        return code;
+    }
+    err = put_what_is_left(b, &report);
+    return err.code ? say(config.data_dir, err) : print_restored(w, b, epoch, &report);
 }
 
 /* The stores' signatures and the mirror's MAC vouch for most of a backup, and for these not. */
@@ -415,8 +432,10 @@ static int run(const struct wanted *w)
     struct stat st;
     if (config.anti_slashing.backend != HISTORY_SQLITE ||
         config.signer_state.backend != STATE_SQLITE) {
-        (void)fprintf(stderr, "containment-chamber restore: only a chamber whose history and state "
-                              "store are files is restored from a file\n");
+        (void)fprintf(
+            stderr, "containment-chamber restore: only a chamber whose history and state "
+                    "store are files is restored from a file; behind a database's own "
+                    "restore: `containment-chamber slashing repair-watermark --epoch N -c FILE`\n");
         return EXIT_CODE_REFUSED;
     }
     CC_CLEANUP(fd_closep) int fd = open(w->from, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -437,6 +456,7 @@ static int run(const struct wanted *w)
 static int take_wanted(struct arguments *arguments, struct wanted *w)
 {
     const char *epoch = NULL;
+    w->json = command_take_switch(arguments, "--json");
     int code = command_take_value(arguments, "--from", &w->from);
     if (code == EXIT_CODE_DONE && !w->from)
         code = command_usage(arguments, "needs --from FILE, a backup", NULL);

@@ -6,6 +6,7 @@
 
 #include "app/datadir.h"
 #include "cli/command.h"
+#include "cli/json_object.h"
 #include "keys/fence.h"
 
 static struct command_config command;
@@ -68,7 +69,18 @@ static int make_chamber(uint8_t ret_history_id[static FENCE_ID_SIZE])
                                                                         : EXIT_CODE_FAILED;
 }
 
-static int init(bool replace_fences)
+/* `history_id` NULL: it is not this process's to know. */
+static int print_outcome(const char *outcome, const uint8_t *history_id)
+{
+    struct json_object object = json_object_begin();
+    json_object_text(&object, "data_dir", config.data_dir);
+    json_object_text(&object, "outcome", outcome);
+    if (history_id)
+        json_object_hex(&object, "history_id", span_of(history_id, FENCE_ID_SIZE));
+    return json_object_print(&object, "init", EXIT_CODE_DONE);
+}
+
+static int init(bool replace_fences, bool json)
 {
     uint8_t history_id[FENCE_ID_SIZE];
     int code = replace_fences ? EXIT_CODE_DONE : refuse_fenced();
@@ -77,6 +89,8 @@ static int init(bool replace_fences)
     if (code != EXIT_CODE_DONE)
         return code;
     fence_all(history_id, replace_fences);
+    if (json)
+        return print_outcome("made", history_id);
     (void)fprintf(stderr,
                   "Made a chamber and an empty history in %s.\n"
                   "Where keys have signed before, import that first: containment-chamber slashing "
@@ -94,22 +108,26 @@ static int take_over(bool *ret_found)
     return code;
 }
 
-static int join_enclave(void)
+static int join_enclave(bool json)
 {
     bool found = false;
     int code = take_over(&found);
     if (code == EXIT_CODE_DONE && !found) {
-        (void)fprintf(stderr, "containment-chamber init: there is no chamber to join yet.\n");
+        (void)fprintf(stderr,
+                      "containment-chamber init: there is no chamber to join yet: one replica "
+                      "makes it, by `containment-chamber init -c FILE` without --join.\n");
         code = EXIT_CODE_REFUSED;
     }
-    return code;
+    return code == EXIT_CODE_DONE && json ? print_outcome("taken_over", NULL) : code;
 }
 
-static int join(const struct datadir_copies *copies)
+static int join(const struct datadir_copies *copies, bool json)
 {
     if (config_has_root(&config))
-        return join_enclave();
+        return join_enclave(json);
     int code = supervisor_join(&command.source, &config, copies);
+    if (code == EXIT_CODE_DONE && json)
+        return print_outcome("joined", NULL);
     if (code == EXIT_CODE_DONE)
         (void)fprintf(stderr,
                       "%s is one more replica of its chamber, and may be started.\n"
@@ -123,21 +141,21 @@ int command_init(struct arguments *arguments)
     struct datadir_copies copies = {0};
     bool joins = command_take_switch(arguments, "--join");
     bool replace_fences = command_take_switch(arguments, "--replace-fence");
+    const bool json = command_take_switch(arguments, "--json");
     int code = command_take_value(arguments, "--chamber-key", &copies.chamber_key);
     if (code == EXIT_CODE_DONE)
         code = command_take_value(arguments, "--identity", &copies.identity);
-    if (code == EXIT_CODE_DONE && !joins && (copies.chamber_key || copies.identity)) {
-        (void)fprintf(stderr, "containment-chamber init: --chamber-key and --identity are for "
-                              "--join; a new chamber makes its own\n");
-        code = EXIT_CODE_USAGE;
-    }
+    if (code == EXIT_CODE_DONE && !joins && (copies.chamber_key || copies.identity))
+        code = command_usage(
+            arguments, "--chamber-key and --identity are for --join; a new chamber makes its own",
+            NULL);
     if (code == EXIT_CODE_DONE)
         code = take(arguments);
     if (code == EXIT_CODE_DONE)
         code = command_load_config(&command, &config);
     if (code != EXIT_CODE_DONE)
         return code;
-    return joins ? join(&copies) : init(replace_fences);
+    return joins ? join(&copies, json) : init(replace_fences, json);
 }
 
 /* Only init makes a history: a server that made one where it finds none would sign again what a lost one had refused
@@ -157,7 +175,7 @@ static int serve(bool init_if_missing)
     if (!made && config_has_root(&config) && config.signer_state.backend != STATE_SQLITE)
         code = take_over(&made);
     if (code == EXIT_CODE_DONE && !made && init_if_missing) {
-        code = init(false);
+        code = init(false, false);
         made = true;
     }
     if (code == EXIT_CODE_DONE && !made) {

@@ -11,9 +11,11 @@
 
 #include "app/listeners.h"
 #include "cli/command.h"
+#include "cli/json_object.h"
 #include "cli/progress.h"
 #include "cli/signer_arguments.h"
 #include "cli/slashing_live.h"
+#include "cli/slashing_migrate.h"
 #include "cli/slashing_order.h"
 #include "cli/slashing_report.h"
 #include "codec/hex.h"
@@ -21,14 +23,12 @@
 #include "core/state_floor.h"
 #include "core/stores.h"
 #include "front/slashing.h"
-#include "keys/store.h"
 #include "slash/backend.h"
 #include "slash/dynamodb.h"
 #include "slash/guard.h"
 #include "slash/interchange.h"
 #include "slash/postgres.h"
 #include "sql/postgres_url.h"
-#include "state/postgres.h"
 
 static struct command_config command;
 static struct config config;
@@ -115,8 +115,9 @@ static cc_err open_backend(bool for_repair, struct slash_store **ret_store, int 
 static int open_history(bool for_repair, struct slash_store **ret_store)
 {
     if (config.anti_slashing.backend == HISTORY_NOOP) {
-        (void)fprintf(stderr, "containment-chamber slashing: anti_slashing.backend is noop: there "
-                              "is no history\n");
+        (void)fprintf(stderr,
+                      "containment-chamber slashing: anti_slashing.backend is noop: there is no "
+                      "history; name another, then `containment-chamber init -c FILE`\n");
         return EXIT_CODE_REFUSED;
     }
     cc_err err = stores_load_config(&config, &stores);
@@ -370,6 +371,12 @@ static int export_history(const struct wanted *w)
     struct output output = {.fd = STDOUT_FILENO};
     int code = strcmp(w->to, "-") == 0 ? export_into(w, &output) : export_to_file(w, &output);
     progress_end(&output.progress);
+    if (code == EXIT_CODE_DONE && w->json) {
+        struct json_object object = json_object_begin();
+        json_object_text(&object, "to", w->to);
+        json_object_count(&object, "validators", output.count);
+        return json_object_print(&object, "slashing", code);
+    }
     if (code == EXIT_CODE_DONE)
         (void)fprintf(stderr, "%llu validators exported\n", (unsigned long long)output.count);
     return code;
@@ -464,6 +471,17 @@ static int prune(const struct wanted *w)
     return ask_for(w, SLASHING_PRUNE, arguments);
 }
 
+/* As a signer that runs would have answered, and in the same words. */
+static int
+print_answer(const struct wanted *w, enum a_slashing_verb verb, struct json_object *answer)
+{
+    cc_err err = json_object_end(answer);
+    int code = err.code ? slashing_say_error("the answer", err)
+                        : slashing_print(verb, &answer->text, w->json);
+    json_object_release(answer);
+    return code;
+}
+
 /* What an epoch or a key is said of. */
 static int ask_live(const struct wanted *w, enum a_slashing_verb verb)
 {
@@ -503,7 +521,7 @@ static int repair(const struct wanted *w)
     if (code != EXIT_CODE_DONE)
         return code;
     if (w->token)
-        return slashing_order_take_over(&command.source, &config, w->token, w->identity);
+        return slashing_order_take_over(&command.source, &config, w->token, w->identity, w->json);
     const struct slash_watermark low =
         slash_repair_watermark(epoch, stores.network.preset.slots_per_epoch);
     cc_err err = slash_raise_all(store, &low, &count);
@@ -516,77 +534,47 @@ static int repair(const struct wanted *w)
     slash_store_close(store);
     if (err.code)
         return slashing_say_error("repair-watermark is not complete, and can be repeated", err);
-    (void)printf("%llu validators sign nothing up to epoch %llu, slot %llu\n",
-                 (unsigned long long)count, (unsigned long long)epoch,
-                 (unsigned long long)low.slot);
-    return EXIT_CODE_DONE;
+    struct json_object answer = json_object_begin();
+    json_object_count(&answer, "validators", count);
+    json_object_time(&answer, "epoch", epoch);
+    json_object_time(&answer, "slot", low.slot);
+    return print_answer(w, SLASHING_REPAIR, &answer);
 }
 
-/* --- migrate ----------------------------------------------------------------------------------------------- */
-
-static cc_err migrate_history(const char *grant_to)
-{
-    CC_TRY(postgres_url_check(config.anti_slashing.url));
-    return slash_postgres_migrate(config.anti_slashing.url, grant_to);
-}
-
-static cc_err migrate_state(const char *grant_to)
-{
-    CC_TRY(postgres_url_check(config.signer_state.url));
-    return state_postgres_migrate(config.signer_state.url, grant_to);
-}
-
-static cc_err migrate_keys(const char *grant_to)
-{
-    CC_TRY(postgres_url_check(config.key_sources.postgres.url));
-    return key_store_postgres_migrate(config.key_sources.postgres.url, grant_to);
-}
-
-/* All tables that this configuration uses. */
 static int migrate(const struct wanted *w)
 {
-    const char *grant_to = w->grant_to;
-    bool history = config.anti_slashing.backend == HISTORY_POSTGRES;
-    bool state = config.signer_state.backend == STATE_POSTGRES;
-    bool keys = config.key_sources.postgres.url[0] != 0;
-    if (!history && !state && !keys) {
-        (void)fprintf(stderr, "containment-chamber slashing: only a database is migrated\n");
-        return EXIT_CODE_REFUSED;
-    }
-    cc_err err = history ? migrate_history(grant_to) : CC_OK;
-    if (err.code)
-        return slashing_say_error(history_path(), err);
-    err = state ? migrate_state(grant_to) : CC_OK;
-    if (err.code)
-        return slashing_say_error("the state store's tables", err);
-    err = keys ? migrate_keys(grant_to) : CC_OK;
-    if (err.code)
-        return slashing_say_error("the key store's tables", err);
-    (void)printf("the tables are there%s%s\n", grant_to ? ", for the role " : "",
-                 grant_to ? grant_to : "");
-    return EXIT_CODE_DONE;
+    return slashing_migrate(&config, history_path(), w->grant_to, w->json);
 }
 
 /* --- hand-over, prune, enable -------------------------------------------------------------------------------- */
 
-static int say_hand_over(const struct wanted *w, const struct slash_high *stands, cc_err err)
+static int print_hand_over(const struct wanted *w, const struct slash_high *high)
+{
+    struct json_object answer = json_object_begin();
+    if (high->set) {
+        json_object_open(&answer, "high_watermark", '{');
+        json_object_time(&answer, "slot", high->slot);
+        json_object_time(&answer, "epoch", high->epoch);
+        json_object_close(&answer, '}');
+    } else {
+        json_object_text(&answer, "high_watermark", NULL);
+    }
+    if (w->to)
+        json_object_text(&answer, "to", w->to);
+    return print_answer(w, SLASHING_HAND_OVER, &answer);
+}
+
+static int say_hand_over(const struct wanted *w,
+                         const struct slash_high *high,
+                         const struct slash_high *stands,
+                         cc_err err)
 {
     if (error_is(err, ERROR_HANDED_OVER)) {
         (void)fprintf(stderr, "containment-chamber slashing: hand-over: ");
         slashing_print_begun(stands->epoch);
         return EXIT_CODE_FAILED;
     }
-    if (err.code)
-        return slashing_say_error("hand-over", err);
-    if (w->cancel)
-        (void)printf("no high watermark: this history signs on\n");
-    else
-        (void)printf(
-            "this history signs nothing from epoch %llu, slot %llu on;\nthe other imports an export of this one, and then: "
-            "containment-chamber slashing repair-watermark --epoch %llu\n",
-            (unsigned long long)w->epoch, (unsigned long long)stands->slot,
-            (unsigned long long)w->epoch - 1);
-    return EXIT_CODE_DONE;
+    return err.code ? slashing_say_error("hand-over", err) : print_hand_over(w, high);
 }
 
 /* From the epoch on, this history signs nothing: another cluster does (P7). With a token the core sets it. */
@@ -599,16 +587,18 @@ static int hand_over(const struct wanted *w)
     int code = w->to ? check_history() : open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
-    if (w->to)
-        return slashing_order_hand_over(&command.source, &config, w->epoch, w->force, w->to);
     const struct slash_high high = {
         .set = !w->cancel,
         .slot = slash_keep_slots(w->epoch, stores.network.preset.slots_per_epoch),
         .epoch = w->epoch,
     };
+    if (w->to) {
+        code = slashing_order_hand_over(&command.source, &config, w->epoch, w->force, w->to);
+        return code == EXIT_CODE_DONE && w->json ? print_hand_over(w, &high) : code;
+    }
     cc_err err = slash_hand_over(store, &high, w->force, &stands);
     slash_store_close(store);
-    return say_hand_over(w, &stands, err);
+    return say_hand_over(w, &high, &stands, err);
 }
 
 static int enable(const struct wanted *w)
@@ -627,8 +617,9 @@ static int enable(const struct wanted *w)
     slash_store_close(store);
     if (err.code)
         return slashing_say_error("enable", err);
-    (void)printf("enabled; its records and watermarks are what they were\n");
-    return EXIT_CODE_DONE;
+    struct json_object answer = json_object_begin();
+    json_object_flag(&answer, "enabled", true);
+    return print_answer(w, SLASHING_ENABLE, &answer);
 }
 
 /* --- the command -------------------------------------------------------------------------------------------- */
@@ -661,20 +652,22 @@ static int read_number(struct arguments *arguments,
 
 static int read_import(struct arguments *arguments, struct wanted *w)
 {
-    w->json = command_take_switch(arguments, "--json");
     return read_option(arguments, "--from",
                        "import needs --from FILE, or --from - for standard input", &w->from);
 }
 
 static int read_export(struct arguments *arguments, struct wanted *w)
 {
-    return read_option(arguments, "--to", "export needs --to FILE, or --to - for standard output",
-                       &w->to);
+    int code = read_option(arguments, "--to",
+                           "export needs --to FILE, or --to - for standard output", &w->to);
+    return code == EXIT_CODE_DONE && w->json ? command_refuse_mixed(arguments, "--to", w->to)
+                                             : code;
 }
 
-static int read_status(struct arguments *arguments, struct wanted *w)
+static int read_nothing(struct arguments *arguments, struct wanted *w)
 {
-    w->json = command_take_switch(arguments, "--json");
+    (void)arguments;
+    (void)w;
     return EXIT_CODE_DONE;
 }
 
@@ -701,6 +694,8 @@ static int read_hand_over(struct arguments *arguments, struct wanted *w)
     if (w->cancel)
         return EXIT_CODE_DONE;
     int code = read_option(arguments, "--to", NULL, &w->to);
+    if (code == EXIT_CODE_DONE && w->to && w->json)
+        code = command_refuse_mixed(arguments, "--to", w->to);
     if (code != EXIT_CODE_DONE)
         return code;
     return read_number(arguments, "--epoch",
@@ -710,7 +705,6 @@ static int read_hand_over(struct arguments *arguments, struct wanted *w)
 
 static int read_prune(struct arguments *arguments, struct wanted *w)
 {
-    w->json = command_take_switch(arguments, "--json");
     return read_number(arguments, "--keep-epochs", NULL, &w->keep_epochs);
 }
 
@@ -730,10 +724,10 @@ static const struct action {
     int (*run)(const struct wanted *w);
 } actions[] = {
     {"import", read_import, import_history},  {"export", read_export, export_history},
-    {"status", read_status, print_status},    {"repair-watermark", read_repair, repair},
+    {"status", read_nothing, print_status},   {"repair-watermark", read_repair, repair},
     {"hand-over", read_hand_over, hand_over}, {"prune", read_prune, prune},
     {"enable", read_enable, enable},          {"migrate", read_migrate, migrate},
-    {"verify", read_status, verify},
+    {"verify", read_nothing, verify},
 };
 
 static const struct action *take_action(struct arguments *arguments)
@@ -742,6 +736,13 @@ static const struct action *take_action(struct arguments *arguments)
         if (command_take_switch(arguments, actions[i].name))
             return &actions[i];
     return NULL;
+}
+
+/* --json, which all of them take, and what is the action's own. */
+static int read_all(const struct action *action, struct arguments *arguments, struct wanted *w)
+{
+    w->json = command_take_switch(arguments, "--json");
+    return action->read(arguments, w);
 }
 
 static int run_action(const struct action *action, const struct wanted *w)
@@ -763,7 +764,7 @@ int command_slashing(struct arguments *arguments)
             "import, export, status, verify, repair-watermark, hand-over, prune, enable or migrate?",
             NULL);
     struct signer signer = {0};
-    int code = action->read(arguments, &w);
+    int code = read_all(action, arguments, &w);
     if (code == EXIT_CODE_DONE && action->run != migrate)
         code = command_take_signer(arguments, &signer);
     if (code == EXIT_CODE_DONE)
@@ -792,7 +793,7 @@ int command_slashing_on(struct arguments *arguments,
             found = &actions[i];
     cc_assert(found);
     command.source = *source;
-    int code = found->read(arguments, &w);
+    int code = read_all(found, arguments, &w);
     if (code == EXIT_CODE_DONE)
         code = command_refuse_rest(arguments);
     return code == EXIT_CODE_DONE ? run_action(found, &w) : code;

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/json_object.h"
 #include "cli/order_send.h"
 #include "cli/secret_source.h"
 #include "core/key_move.h"
+#include "core/key_order.h"
 #include "core/order.h"
 
 static struct command_config command;
@@ -23,21 +25,63 @@ static int load(struct arguments *arguments)
     return code == EXIT_CODE_DONE ? command_load_config(&command, &config) : code;
 }
 
-static int send(const char *order)
+static int ask(const char *order, struct buf *ret_answer)
 {
-    CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX);
-    int code = order_send(&command.source, &config, span_str(order), &answer);
-    if (code == EXIT_CODE_DONE)
-        (void)printf("%.*s", (int)answer.len, (const char *)answer.data);
-    return code;
+    return order_send(&command.source, &config, span_str(order), ret_answer);
 }
 
 /* --- stores ------------------------------------------------------------------------------------------------------- */
 
-static int stores(struct arguments *arguments)
+/* What follows `before`; NULL where `text` does not begin so. */
+static const char *behind(const char *text, const char *before)
 {
+    const size_t len = strlen(before);
+    return strncmp(text, before, len) == 0 ? text + len : NULL;
+}
+
+/* "NAME STATE": a state of a move names the other store. */
+static void put_store(struct json_object *object, char *line)
+{
+    char *state = strchr(line, ' ');
+    if (!state)
+        return;
+    *state++ = 0;
+    const char *moving = behind(state, KEY_ORDER_MOVING), *moved = behind(state, KEY_ORDER_MOVED);
+    json_object_open(object, NULL, '{');
+    json_object_text(object, "name", line);
+    json_object_text(object, "state", moving ? "moving" : moved ? "moved" : state);
+    json_object_text(object, "to", moving ? moving : moved);
+    json_object_close(object, '}');
+}
+
+static int print_stores(char *text)
+{
+    struct json_object object = json_object_begin();
+    bool complete = true;
+    char *rest = NULL;
+    json_object_open(&object, "stores", '[');
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        if (strcmp(line, KEY_ORDER_CUT) == 0)
+            complete = false;
+        else if (strcmp(line, KEY_ORDER_NONE) != 0)
+            put_store(&object, line);
+    }
+    json_object_close(&object, ']');
+    json_object_flag(&object, "complete", complete);
+    return json_object_print(&object, "keys", EXIT_CODE_DONE);
+}
+
+static int stores(struct arguments *arguments, bool json)
+{
+    CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX + 1);
     int code = load(arguments);
-    return code == EXIT_CODE_DONE ? send("key-stores") : code;
+    if (code == EXIT_CODE_DONE)
+        code = ask("key-stores", &answer);
+    if (code != EXIT_CODE_DONE || !json)
+        return code == EXIT_CODE_DONE ? order_print("keys", &answer, false) : code;
+    cc_err err = buf_append(&answer, "", 1);
+    cc_assert(!err.code);
+    return print_stores((char *)answer.data);
 }
 
 /* --- forget-store --------------------------------------------------------------------------------------------------- */
@@ -67,8 +111,9 @@ static const char *take_name(struct arguments *arguments)
     return *arguments->items++;
 }
 
-static int forget(struct arguments *arguments)
+static int forget(struct arguments *arguments, bool json)
 {
+    CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX);
     char order[ORDER_SIZE];
     const char *name = take_name(arguments);
     const bool yes = command_take_switch(arguments, "--yes");
@@ -80,7 +125,9 @@ static int forget(struct arguments *arguments)
     if (code == EXIT_CODE_DONE && !yes)
         code = confirm(name);
     (void)snprintf(order, sizeof order, "forget-store %s%s", force ? "--force " : "", name);
-    return code == EXIT_CODE_DONE ? send(order) : code;
+    if (code == EXIT_CODE_DONE)
+        code = ask(order, &answer);
+    return code == EXIT_CODE_DONE ? order_print("keys", &answer, json) : code;
 }
 
 /* --- move ------------------------------------------------------------------------------------------------------------- */
@@ -132,20 +179,22 @@ static int read_move(struct arguments *arguments, struct move *move)
 }
 
 /* On the wrong machine, or with the wrong word behind --from: no work of the signer's has failed. */
-static int send_move(const char *order)
+static int send_move(const char *order, bool json)
 {
     CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX);
-    int code = order_send(&command.source, &config, span_str(order), &answer);
+    int code = ask(order, &answer);
     if (code != EXIT_CODE_DONE)
         return code;
     const size_t len = strlen(KEY_MOVE_NOTHING);
     const bool nothing =
         answer.len >= len && span_equal(span_of(answer.data, len), span_str(KEY_MOVE_NOTHING));
-    (void)fprintf(nothing ? stderr : stdout, "%.*s", (int)answer.len, (const char *)answer.data);
-    return nothing ? EXIT_CODE_REFUSED : EXIT_CODE_DONE;
+    if (!nothing)
+        return order_print("keys", &answer, json);
+    (void)fprintf(stderr, "%.*s", (int)answer.len, (const char *)answer.data);
+    return EXIT_CODE_REFUSED;
 }
 
-static int move(struct arguments *arguments)
+static int move(struct arguments *arguments, bool json)
 {
     struct move move = {.from = NULL};
     char order[ORDER_SIZE];
@@ -160,7 +209,7 @@ static int move(struct arguments *arguments)
         (void)snprintf(order, sizeof order, "move-keys --cancel %s", move.from);
     else
         (void)snprintf(order, sizeof order, "move-keys %s %s", move.from, move.to);
-    return send_move(order);
+    return send_move(order, json);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------- */
@@ -169,7 +218,7 @@ bool keys_order(struct arguments *arguments, int *ret_code)
 {
     static const struct {
         const char *name;
-        int (*run)(struct arguments *arguments);
+        int (*run)(struct arguments *arguments, bool json);
     } orders[] = {{"stores", stores}, {"forget-store", forget}, {"move", move}};
     const char *name = arguments->count ? arguments->items[0] : "";
     for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
@@ -177,7 +226,8 @@ bool keys_order(struct arguments *arguments, int *ret_code)
             continue;
         arguments->count--;
         arguments->items++;
-        *ret_code = orders[i].run(arguments);
+        const bool json = command_take_switch(arguments, "--json");
+        *ret_code = orders[i].run(arguments, json);
         return true;
     }
     return false;

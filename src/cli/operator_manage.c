@@ -12,6 +12,7 @@
 
 #include "auth/manager.h"
 #include "cli/auth_proof.h"
+#include "cli/json_object.h"
 #include "cli/operator_body.h"
 #include "cli/operator_proposal.h"
 #include "cli/operator_send.h"
@@ -101,7 +102,8 @@ static int give_file(const struct operator_wanted *w, const char *name, struct s
     cc_err err = file_write_durable(path, text, true);
     if (err.code)
         return operator_say(path, err);
-    (void)printf("%s\n", path);
+    /* --json: standard output has the signer's answer. */
+    (void)fprintf(w->json ? stderr : stdout, "%s\n", path);
     return EXIT_CODE_DONE;
 }
 
@@ -415,19 +417,33 @@ int operator_cancel(struct operator_wanted *w)
 
 /* --- root token ------------------------------------------------------------------------------------------------------------------- */
 
-static void print_key(const struct operator_wanted *w, const uint8_t *public_key)
+/* As a management key's public half is written everywhere: without 0x. */
+static int print_made(const struct operator_wanted *w, const char *digits)
+{
+    struct json_object object = json_object_begin();
+    json_object_text(&object, "to", w->to);
+    json_object_text(&object, "public_key", digits);
+    return json_object_print(&object, "operator", EXIT_CODE_DONE);
+}
+
+static int print_key(const struct operator_wanted *w, const uint8_t *public_key)
 {
     struct pinned pinned;
     char digits[DIGITS] = "";
     uint8_t digest[32];
+    int code = EXIT_CODE_DONE;
     hex_encode(public_key, 32, digits);
-    (void)printf("%s\n", digits);
+    if (w->json)
+        code = print_made(w, digits);
+    else
+        (void)printf("%s\n", digits);
     (void)fprintf(stderr, "The quorum lets it in: operator approve --management-key %s\n", digits);
     if (!w->identity || pinned_read(w->identity, &pinned).code || !pinned.names_chamber)
-        return;
+        return code;
     proposal_manager_digest(pinned.chamber_id, public_key, digest);
     hex_encode(digest, sizeof digest, digits);
     (void)fprintf(stderr, "Its digest is %s\n", digits);
+    return code;
 }
 
 static CC_SENSITIVE int make_key(const struct operator_wanted *w)
@@ -444,8 +460,7 @@ static CC_SENSITIVE int make_key(const struct operator_wanted *w)
     if (err.code)
         return operator_say(w->to, err);
     ed25519_public(seed.bytes, public_key);
-    print_key(w, public_key);
-    return EXIT_CODE_DONE;
+    return print_key(w, public_key);
 }
 
 static CC_SENSITIVE cc_err read_key(const struct operator_wanted *w, uint8_t ret_public[static 32])

@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 
+#include "cli/json_object.h"
 #include "core/order.h"
 
 static int say(cc_err err)
@@ -50,4 +51,15 @@ int order_send_or(const struct supervisor_source *source,
         return code;
     err = read_answer(fd, ret_answer);
     return err.code ? say(err) : EXIT_CODE_DONE;
+}
+
+int order_print(const char *command, const struct buf *answer, bool json)
+{
+    if (!json) {
+        (void)printf("%.*s", (int)answer->len, (const char *)answer->data);
+        return EXIT_CODE_DONE;
+    }
+    struct json_object object = json_object_begin();
+    json_object_lines(&object, "report", buf_span(answer));
+    return json_object_print(&object, command, EXIT_CODE_DONE);
 }

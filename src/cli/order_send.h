@@ -19,5 +19,7 @@ int order_send(const struct supervisor_source *source,
                struct config *config,
                struct span order,
                struct buf *ret_answer);
+/* Prints an answer for people; with `json` as {"report": [LINE, ...]}. `command` is whose errors are said. */
+int order_print(const char *command, const struct buf *answer, bool json);
 
 #endif

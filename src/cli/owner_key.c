@@ -5,9 +5,14 @@
 
 #include "base/io.h"
 
+#include "cli/json_object.h"
 #include "cli/secret_source.h"
 #include "codec/hex.h"
 #include "crypto/random.h"
+
+enum {
+    ROW_SIZE = 128 /* of a name, and the public key's digits */
+};
 
 int owner_key_take(struct arguments *arguments, struct owner_key_option *ret_option)
 {
@@ -45,13 +50,18 @@ void owner_key_release(struct owner_key_option *option)
     wipe(option->seed, sizeof option->seed);
 }
 
-static int say_made(const char *to, const char *name, const uint8_t seed[static ED25519_SEED_SIZE])
+static int print_made(const char *to, const char *name, const char *row)
 {
-    uint8_t public_key[ED25519_PUBLIC_SIZE];
-    char digits[2 * ED25519_PUBLIC_SIZE + 1] = "";
-    ed25519_public(seed, public_key);
-    hex_encode(public_key, sizeof public_key, digits);
-    (void)printf("%s%s%s\n", name ? name : "", name ? "=" : "", digits);
+    struct json_object object = json_object_begin();
+    json_object_text(&object, "to", to);
+    json_object_text(&object, "name", name);
+    json_object_text(&object, "row", row);
+    return json_object_print(&object, "auth", EXIT_CODE_DONE);
+}
+
+static int say_made(const char *to, const char *row)
+{
+    (void)printf("%s\n", row);
     (void)fprintf(stderr,
                   "The row of auth.owner_keys; the key is in %s: who has it is the owner of every "
                   "chamber whose configuration has the row.\n",
@@ -59,8 +69,22 @@ static int say_made(const char *to, const char *name, const uint8_t seed[static 
     return EXIT_CODE_DONE;
 }
 
-CC_SENSITIVE int owner_key_make(const struct arguments *arguments, const char *to, const char *name)
+/* As auth.owner_keys takes it. */
+static CC_SENSITIVE void write_row(const char *name,
+                                   const uint8_t seed[static ED25519_SEED_SIZE],
+                                   char ret_row[static ROW_SIZE])
 {
+    uint8_t public_key[ED25519_PUBLIC_SIZE];
+    char digits[2 * ED25519_PUBLIC_SIZE + 1] = "";
+    ed25519_public(seed, public_key);
+    hex_encode(public_key, sizeof public_key, digits);
+    (void)snprintf(ret_row, ROW_SIZE, "%s%s%s", name ? name : "", name ? "=" : "", digits);
+}
+
+CC_SENSITIVE int
+owner_key_make(const struct arguments *arguments, const char *to, const char *name, bool json)
+{
+    char row[ROW_SIZE];
     WIPED32 struct secret32 seed;
     CC_CLEANUP(secret_text_wipep) struct secret_text text;
     if (!to)
@@ -74,8 +98,9 @@ CC_SENSITIVE int owner_key_make(const struct arguments *arguments, const char *t
         text.text[OWNER_TEXT_SIZE - 1] = '\n';
         err = file_write_durable(to, span_of(text.text, OWNER_TEXT_SIZE), true);
     }
+    write_row(name, seed.bytes, row);
     if (!err.code)
-        return say_made(to, name, seed.bytes);
+        return json ? print_made(to, name, row) : say_made(to, row);
     (void)fprintf(stderr, "containment-chamber auth: %s: %s%s%s\n", to, error_text(err),
                   error_detail()[0] ? ": " : "", error_detail());
     return EXIT_CODE_FAILED;

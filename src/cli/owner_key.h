@@ -29,7 +29,7 @@ int owner_key_use(const struct arguments *arguments,
                   struct signer *signer);
 void owner_key_release(struct owner_key_option *option);
 
-/* Makes a key in a new file, and prints its row of auth.owner_keys. `name` NULL: none. */
-int owner_key_make(const struct arguments *arguments, const char *to, const char *name);
+/* Makes a key in a new file, and prints its row of auth.owner_keys, with `json` in an object. `name` NULL: none. */
+int owner_key_make(const struct arguments *arguments, const char *to, const char *name, bool json);
 
 #endif

@@ -35,7 +35,9 @@ int slashing_order_hand_over(const struct supervisor_source *source,
     CC_CLEANUP(buf_release) struct buf token = buf_init(ORDER_TEXT_MAX);
     int n = snprintf(order, sizeof order, "hand-over %s%" PRIu64, force ? "--force " : "", epoch);
     if (strcmp(to, "-") != 0 && access(to, F_OK) == 0) {
-        (void)fprintf(stderr, "containment-chamber slashing: %s is there already\n", to);
+        (void)fprintf(stderr,
+                      "containment-chamber slashing: %s is there already: --to with a new name\n",
+                      to);
         return EXIT_CODE_REFUSED;
     }
     int code = order_send(source, config, span_of(order, (size_t)n), &token);
@@ -91,7 +93,8 @@ static cc_err put_order(const struct state_pin *pin, struct span token, struct b
 int slashing_order_take_over(const struct supervisor_source *source,
                              struct config *config,
                              const char *token,
-                             const char *identity)
+                             const char *identity,
+                             bool json)
 {
     CC_CLEANUP(buf_release) struct buf text = buf_init(HANDOVER_TEXT_MAX);
     CC_CLEANUP(buf_release) struct buf order = buf_init(ORDER_TEXT_MAX);
@@ -109,7 +112,5 @@ int slashing_order_take_over(const struct supervisor_source *source,
     if (err.code)
         return say(token, err);
     int code = order_send(source, config, buf_span(&order), &answer);
-    if (code == EXIT_CODE_DONE)
-        (void)printf("%.*s", (int)answer.len, (const char *)answer.data);
-    return code;
+    return code == EXIT_CODE_DONE ? order_print("slashing", &answer, json) : code;
 }

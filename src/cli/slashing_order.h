@@ -17,11 +17,12 @@ int slashing_order_hand_over(const struct supervisor_source *source,
                              bool force,
                              const char *to);
 /* Raises every low watermark to the token in the file `token`, which the chamber `identity` must have signed: 0x and its public
- * identity, or its identity.pub.
+ * identity, or its identity.pub. `json`: as order_print().
  */
 int slashing_order_take_over(const struct supervisor_source *source,
                              struct config *config,
                              const char *token,
-                             const char *identity);
+                             const char *identity,
+                             bool json);
 
 #endif

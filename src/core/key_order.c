@@ -140,9 +140,9 @@ static const char *state_of(const struct key_book_record *record)
 {
     uint8_t none[KEY_STORE_DIGEST_SIZE];
     if (record->mark == KEY_MARK_MOVING)
-        return "on their way to ";
+        return KEY_ORDER_MOVING;
     if (record->mark == KEY_MARK_MOVED)
-        return "moved to ";
+        return KEY_ORDER_MOVED;
     const bool empty =
         !record->has_next && !key_store_digest(NULL, 0, none).code &&
         span_equal(span_of(record->current, sizeof none), span_of(none, sizeof none));
@@ -154,7 +154,7 @@ CC_ERR key_order_list(struct key_order *order, struct buf *ret_answer)
     const struct state_record *there = NULL;
     struct key_book_record record;
     if (!state_next(order->stores->state, KEY_RECORD_KIND, NULL))
-        return buf_append_str(ret_answer, "no key store has been used here\n");
+        return buf_append_str(ret_answer, KEY_ORDER_NONE "\n");
     while ((there = state_next(order->stores->state, KEY_RECORD_KIND,
                                there ? there->name : NULL)) != NULL) {
         const bool bad =
@@ -163,7 +163,7 @@ CC_ERR key_order_list(struct key_order *order, struct buf *ret_answer)
                        bad ? "" : record.to)
                 .code) {
             ret_answer->len = ret_answer->len > 4 ? ret_answer->len - 4 : 0;
-            return buf_append_str(ret_answer, "...\n");
+            return buf_append_str(ret_answer, KEY_ORDER_CUT "\n");
         }
     }
     return CC_OK;

@@ -53,6 +53,14 @@ CC_ERR key_order_ask(const struct key_order *order, const char *name);
 
 /* --- the orders ------------------------------------------------------------------------------------------------------ */
 
+/* How the lines of a list speak: what stands behind a record's name is one of these with another's name, or "keys" and the like; without
+ * records there is one line, and where not all have room the last one says so.
+ */
+#define KEY_ORDER_NONE   "no key store has been used here"
+#define KEY_ORDER_MOVING "on their way to "
+#define KEY_ORDER_MOVED  "moved to "
+#define KEY_ORDER_CUT    "..."
+
 /* A line for each record; without any, one that says so. */
 CC_ERR key_order_list(struct key_order *order, struct buf *ret_answer);
 /* `force`: nobody else runs, and it is not the store that is configured: said by the owner, where neither can be found out. */

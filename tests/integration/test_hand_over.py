@@ -38,8 +38,11 @@ def test_T09_P07_a_token_carries_the_duties_over(make_daemon):
     token = hand_over(old, epoch)
     assert token.read_text().startswith("containment-chamber-hand-over-v1\n")
     assert f"\nepoch {epoch}\nslot {epoch * SLOTS - 20}\nsource {epoch - 4}\ntarget {epoch - 3}\n" in token.read_text()
-    result = slashing(new, "repair-watermark", "--token", token, "--identity", old.data_dir / "identity.pub")
+    taking = ("repair-watermark", "--token", token, "--identity", old.data_dir / "identity.pub")
+    report = json.loads(slashing(new, *taking, "--json").stdout)["report"]
+    result = slashing(new, *taking)
     assert result.returncode == EXIT_DONE, result.stderr
+    assert report == result.stdout.splitlines()
     assert f"no block up to slot {epoch * SLOTS - 1}," in result.stdout, result.stdout
     old.start()
     new.start()

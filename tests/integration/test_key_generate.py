@@ -331,6 +331,9 @@ def test_deposit_data_of_keys_that_are_here(make_daemon, tmp_path):
     assert result.returncode == EXIT_DONE, result
     (file,) = again.glob("deposit_data-*.json")
     assert json.loads(file.read_text()) == deposits
+    (tmp_path / "json").mkdir()
+    shown = keys(daemon, "deposit-data", "--key", names, "--network", "minimal", *common, "--out-dir", tmp_path / "json", "--json").stdout
+    assert json.loads(shown) == deposits
     assert keys(daemon, "deposit-data", "--key", "0x" + "aa" * 48, "--network", "minimal", *common, "--out-dir", again).returncode != EXIT_DONE
     assert len(list(again.iterdir())) == 1
 

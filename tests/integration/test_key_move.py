@@ -89,7 +89,12 @@ def move(daemon, source, target, *more, **options):
 
 def stores(daemon):
     lines = daemon.command("keys", "stores", "-c", daemon.config_path).stdout.splitlines()
-    return dict(line.split(" ", 1) for line in lines)
+    said = dict(line.split(" ", 1) for line in lines)
+    answer = json.loads(daemon.command("keys", "stores", "--json", "-c", daemon.config_path).stdout)
+    words = {"moving": "on their way to ", "moved": "moved to "}
+    assert answer["complete"] and said == {one["name"]: words.get(one["state"], one["state"]) + (one["to"] or "") for one in answer["stores"]}
+    assert all((one["to"] is None) == (one["state"] not in words) for one in answer["stores"])
+    return said
 
 
 def serves(daemon):
@@ -418,7 +423,8 @@ def test_moved_before_is_said_of_the_same_store_alone(make_daemon, server):
     daemon = alone(make_daemon, first)
     assert daemon.stop() == 0
     use(daemon, first.keys)
-    move(daemon, "sqlite", "postgres")
+    report = json.loads(move(daemon, "sqlite", "postgres", "--json").stdout)["report"]
+    assert report[0].startswith("2 keys and 1 tombstones of sqlite-"), report
     [there] = [name for name in stores(daemon) if name.startswith("postgres-")]
     use(daemon, second.keys)
     for made in (False, True):
@@ -455,7 +461,7 @@ def test_T01_T03_only_a_store_that_nobody_uses_is_forgotten(pair):
     result = forget(one, other, check=False)  # nobody at a terminal says yes
     assert result.returncode != 0 and "nothing was done" in result.stderr
     assert set(stores(one)) == set(names)
-    assert f"forgotten: {other}" in forget(one, other, "--yes").stdout
+    assert json.loads(forget(one, other, "--yes", "--json").stdout) == {"report": [f"forgotten: {other}"]}
     assert set(stores(one)) == set(names) - {other}
     lines = [json.loads(line) for path in sorted((one.data_dir / "audit").iterdir()) for line in path.read_text().splitlines()]
     said = [(line["subject"], line["verdict"]) for line in lines if line.get("operation") == "key_store_forget"]

@@ -84,8 +84,15 @@ def test_every_form_of_key_and_the_same_signatures(before, environment, make_dae
     options.write_text(f"key-config-path: {configs}\nhttp-listen-port: 0\neth2.keystores-path: {stores}\n"
                        f"eth2.keystores-passwords-path: {passwords}\n")
     out = workdir / "config.yaml"
+    running = f"http://127.0.0.1:{before.http_port}"
     done = migrate(before, workdir, f"--config-file={options}", "eth2", "--network=minimal", "--slashing-protection-enabled=false",
-                   own=("--out", out, "--compare", f"http://127.0.0.1:{before.http_port}"))
+                   own=("--out", out, "--json", "--compare", running))
+    found = json.loads(done.stdout)
+    assert found["ready"] is True and found["out"] == str(out) and found["network"] == "minimal"
+    assert found["trial"] == {"keys": 6, "sign": 6, "refused_files": 0}
+    assert found["compared"] == {"with": running, "same": 6, "missing_here": 0, "missing_there": 0}
+    for line in [*(f"keys: {one['files']} files in {one['path']}" for one in found["keys"]), *(f"# {line}" for line in found["differs"])]:
+        assert line in (done.stderr + out.read_text()).splitlines()
     assert "trial: 6 of 6 keys sign; 0 key files refused" in done.stderr
     assert "compared: 6 keys sign as http://" in done.stderr and "missing here, and lacks 0" in done.stderr
     assert not list(workdir.rglob("containment.fence"))

@@ -387,7 +387,7 @@ def test_init_sends_what_was_asked_for_and_writes_what_came_back(chamber, workdi
     setup = "cc_setup_" + "x" * 43
     out = workdir / "out"
     out.mkdir()
-    result = run("init", "--signer-url", chamber.url, "--setup-token", secret_file(workdir, "setup", setup), "--mode", "quorum",
+    result = run("init", "--json", "--signer-url", chamber.url, "--setup-token", secret_file(workdir, "setup", setup), "--mode", "quorum",
                  "--kms-key-arns", f"{ARN},{ARN[:-1]}1", "--kms-threshold", 2, "--break-glass", AGE[1], "--break-glass-threshold", 1,
                  "--operator", f"alice={AGE[0]}", "--operator", f"carol=file:{workdir}/carol.pub", "--operator-threshold", 2, "--out", out)  # fmt: skip
     assert result.returncode == DONE and "ef" * 32 in result.stderr and "awaiting_registration" in result.stderr, result.stderr
@@ -399,6 +399,8 @@ def test_init_sends_what_was_asked_for_and_writes_what_came_back(chamber, workdi
     assert {path.name: path.read_text() for path in out.iterdir()} == files
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in out.iterdir())
     assert setup not in result.stdout + result.stderr
+    # Standard output is the answer alone; which files were written is said beside it.
+    assert json.loads(result.stdout) == chamber.answers["init"][1] and all(str(out / name) in result.stderr for name in files)
 
 
 def test_a_name_that_leads_out_of_the_directory_is_refused(chamber, workdir):

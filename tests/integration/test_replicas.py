@@ -313,8 +313,9 @@ def test_a_role_that_may_not_make_tables_is_enough(make_replica, server, url):
     one, two = make_replica(url), make_replica(url.replace("user=signer", "user=replica"))
     refused_init = two.init(check=False)
     assert refused_init.returncode != 0 and listing(two) == []
-    for _ in range(2):
-        one.command("slashing", "migrate", "--grant-to", "replica", "-c", one.config_path)
+    said = one.command("slashing", "migrate", "--grant-to", "replica", "-c", one.config_path).stdout
+    report = json.loads(one.command("slashing", "migrate", "--json", "--grant-to", "replica", "-c", one.config_path).stdout)
+    assert report["migrated"][:2] == ["history", "state"] and said == f"the tables are there, for the role {report['grant_to']}\n"
     two.init()
     two.start()
     assert answer(two, messages.attestation(1, 2))[0] == 200

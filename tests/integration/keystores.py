@@ -1,16 +1,26 @@
-"""Writes EIP-2335 keystores with Python's hashlib and the openssl command: no code of ours, no third-party package."""
+"""Writes EIP-2335 keystores with Python's hashlib and OpenSSL's library: no code of ours, no third-party package."""
+import ctypes
 import functools
 import hashlib
 import json
 import os
 import pathlib
-import subprocess
+
+
+CRYPTO = ctypes.CDLL("libcrypto.so.3")
+CRYPTO.EVP_CIPHER_CTX_new.restype = CRYPTO.EVP_aes_128_ctr.restype = ctypes.c_void_p
 
 
 def aes_128_ctr(key, iv, data):
-    """AES-128-CTR by openssl."""
-    command = ["openssl", "enc", "-aes-128-ctr", "-K", key.hex(), "-iv", iv.hex()]
-    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+    """AES-128-CTR by OpenSSL; not by its command, since some tests make thousands of keystores."""
+    out, size = ctypes.create_string_buffer(len(data)), ctypes.c_int()
+    context = ctypes.c_void_p(CRYPTO.EVP_CIPHER_CTX_new())
+    cipher = ctypes.c_void_p(CRYPTO.EVP_aes_128_ctr())
+    good = CRYPTO.EVP_EncryptInit_ex(context, cipher, None, key, iv) == 1
+    good = good and CRYPTO.EVP_EncryptUpdate(context, out, ctypes.byref(size), data, len(data)) == 1
+    CRYPTO.EVP_CIPHER_CTX_free(context)
+    assert good and size.value == len(data)
+    return out.raw
 
 
 @functools.lru_cache(maxsize=1)

@@ -356,6 +356,7 @@ def test_no_more_imports_than_allowed_at_one_time(make_daemon):
     wait_for("room again", lambda: call(daemon, "POST", MANAGER, import_body(2))[0] == 200)
 
 
+@pytest.mark.long_form
 def test_when_the_time_is_over_the_rest_is_an_error_and_can_be_repeated(make_daemon):
     daemon = start(make_daemon, config={"http": {"key_manager_api": {"request_timeout_seconds": 1}}})
     slow = many(192, cost=1 << 14)  # steps are short, so that the first one is answered on a busy machine too

@@ -89,6 +89,7 @@ def test_an_operator_unseals_and_rehearses_with_it(chamber, workdir):
         assert envelope.factor == 0
 
 
+@pytest.mark.long_form
 def test_what_is_made_is_written_once_and_good(chamber, workdir):
     chamber.factor = "none"
     made = workdir / "made"
@@ -261,6 +262,7 @@ def test_T15_a_yubikey_rolls_with_the_last_replica_alone(chamber, other, workdir
     assert first.factor == 0 and last.factor == 2 and last.next == credential_of(c, key.answer(following), c["next_salt"])
 
 
+@pytest.mark.long_form
 def test_a_yubikey_registers(chamber, workdir, key):
     chamber.factor = "none"
     result = register(chamber, workdir, "--factor", "yubikey", "--device", key.path)
@@ -467,6 +469,7 @@ def test_files_of_an_earlier_set_are_found_before_anything_is_asked(chamber, wor
     assert run("tokens", "--signer-url", chamber.url, "--out", workdir / "file").returncode == FAILED and len(chamber.posts) == 1
 
 
+@pytest.mark.long_form
 def test_an_approval_of_something_else_is_no_success(chamber, workdir):
     """A proposal that was cancelled, while another one is pending: no count of the one looks like the other's."""
     stale = rotation(chamber)

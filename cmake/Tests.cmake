@@ -166,7 +166,7 @@ if(TARGET PkgConfig::CMOCKA AND TARGET PkgConfig::CJSON AND NOT CC_FUZZ)
             target_link_libraries(${target} PRIVATE cc_test_support)
             # What is tested is optimised, the test itself need not be: a third of its compile time.
             set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O0;-U_FORTIFY_SOURCE")
-            cc_test(${name} ${kind} 300 ${target})
+            cc_test(${name} ${kind} 900 ${target})
         endforeach()
     endforeach()
     # Its rates are of a clock that the test turns, not of how busy the machine is.
@@ -253,7 +253,7 @@ if(PYTEST AND NOT CC_FUZZ AND NOT CC_TEST_SET)
         # pytest bounds each test; the long forms of some take an hour.
         cc_test(integration/${name} integration 3600
             ${CMAKE_COMMAND} -E env CC_RELEASE_BINARY=${CC_RELEASE_BINARY}
-            ${PYTEST} -q -rs -p no:cacheprovider --timeout=300 ${source})
+            ${PYTEST} -q -rs -p no:cacheprovider --timeout=600 ${source})
     endforeach()
 endif()
 

@@ -218,8 +218,8 @@ static void look_for_signals(struct run *run, uint32_t drain_seconds)
             continue;
         log_notice("draining", KV_NUM("seconds", drain_seconds),
                    KV_NUM("open", attest_proxy_open(run->proxy)));
+        attest_proxy_drain(run->proxy); /* before it is told: who hears it finds no listener */
         notify_send(&run->notify, "STOPPING=1\nSTATUS=draining");
-        attest_proxy_drain(run->proxy);
     }
 }
 

@@ -214,8 +214,8 @@ static void on_signal(struct proxy *proxy)
         proxy->draining = true;
         log_notice("draining", KV_NUM("seconds", plan.drain_seconds),
                    KV_NUM("open", forward_open(proxy->forward)));
+        forward_drain(proxy->forward); /* before it is told: who hears it finds no listener */
         notify_send(&proxy->notify, "STOPPING=1\nSTATUS=draining");
-        forward_drain(proxy->forward);
     }
 }
 

@@ -9,6 +9,7 @@ from forms import FULL
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long_form: what only `make full` runs (CC_FULL=1)")
+    config.addinivalue_line("markers", "points: its signers have test switches, and so test points, where others are release binaries")
 
 
 def pytest_collection_modifyitems(items):
@@ -25,12 +26,15 @@ def workdir(request):
 
 
 @pytest.fixture
-def make_daemon(workdir):
+def make_daemon(request, workdir):
     """Makes Daemons that are ended with their test; their directories stay, for who looks into a failure."""
     made = []
+    points = request.node.get_closest_marker("points")
 
     def make(**options):
         name = f"d{len(made)}"
+        if points:
+            options.setdefault("binary", daemon_module.binary_with_switches())
         one = daemon_module.Daemon(workdir / name, **options)
         made.append(one)
         return one

@@ -7,14 +7,14 @@ import concurrent.futures
 import contextlib
 
 import pytest
-from daemon import release_binary, wait_for
+from daemon import wait_for
 from forms import FULL
 from key_routes import sign
 from rotations import ALL_KINDS, KINDS, MODES, Dead, FirstSet, Rotation
 from test_ceremony_kms import _kms  # noqa: F401  pylint: disable=unused-import
 from test_latch import lift, seal
 
-pytestmark = pytest.mark.skipif(release_binary() is not None, reason="left out: a release binary has no test points")
+pytestmark = pytest.mark.points
 WRITE = ["SEAL_COMMIT", "SEAL_COMMITTED"]
 ROWS = ["SEAL_ROWS", "KEYS_NAMED"]  # then they are written, and settled: a core that is killed between is settled by the next one's start
 

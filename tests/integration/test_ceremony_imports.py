@@ -5,14 +5,14 @@ from contextlib import closing
 
 import interop
 import pytest
-from daemon import release_binary, wait_for
+from daemon import wait_for
 from key_routes import CHAMBER as KEYS_ROUTE
 from key_routes import call, chamber_list, delete_keys, import_body, import_keys, sign
 from seal_client import owner_approves, state, status
 from test_ceremony import local_first, rotate
 from test_slashing_cli import interchange, validator
 
-pytestmark = pytest.mark.skipif(release_binary() is not None, reason="left out: a release binary has no test points")
+pytestmark = pytest.mark.points
 MERGED_MS = 6000  # that the history takes over what came along, when the keystore is open and held, and not yet stored
 
 

@@ -7,7 +7,7 @@ import threading
 import interop
 import messages
 import pytest
-from daemon import release_binary, wait_for
+from daemon import wait_for
 from rotations import KINDS, Rotation, ROWS
 from test_ceremony_kms import _kms  # noqa: F401  pylint: disable=unused-import
 
@@ -62,14 +62,14 @@ def phase(rotation):
     return rotation.status().get("rotation", {}).get("phase")
 
 
+@pytest.mark.points
 @pytest.mark.parametrize("kind", KINDS)
 def test_signing_goes_on_during_a_rotation(make_daemon, kms, tmp_path, kind):
     rotation = Rotation(make_daemon, kms, tmp_path, kind)
     rotation.daemon.add_raw_key(interop.SECRETS[FILE], "file")
     rotation.begin()
-    if release_binary() is None:
-        rotation.daemon.environment["CC_TEST_SLOW"] = "SEAL_ROWS:1000"  # rows are sealed anew in an instant else
-        rotation.restart()
+    rotation.daemon.environment["CC_TEST_SLOW"] = "SEAL_ROWS:1000"  # rows are sealed anew in an instant else
+    rotation.restart()
     rotation.signs()
     rotation.daemon.wait_ready()
     with Client(rotation.daemon) as client:

@@ -80,6 +80,7 @@ def test_config_check_finds_key_paths_that_are_none(workdir):
         f"{config}:3: key_sources.filesystem.paths: {keys}/notes.txt: neither a directory nor .yaml, .yml or .json",
         f"{config}:4: key_sources.filesystem.passwords_path: {workdir}/lost: no such file or directory",
         f"{config}:5: key_sources.filesystem.password_file: {workdir}/gone: no such file",
+        "Every option and what it takes: `containment-chamber config example`.",
     ]
     by_flag = subprocess.run(
         [binary_with_switches(), "config", "check", "--key-sources-filesystem-paths", workdir / "none"],

@@ -5,12 +5,11 @@ import os
 
 import interop
 import pytest
-from daemon import release_binary, wait_for
+from daemon import wait_for
 from key_routes import CHAMBER, MANAGER, call, chamber_list, delete_keys, import_body, import_keys, listed, sign, start
 from test_slashing_cli import interchange, validator
 
 KEYS = interop.PUBKEYS
-needs_points = pytest.mark.skipif(release_binary() is not None, reason="left out: a release binary has no test points")
 STORE = ["KEYS_NAMED", "KEYS_WRITTEN", "KEYS_SETTLED"]
 IMPORT = ["IMPORT_OPENED", "IMPORT_MERGED", "IMPORT_PROTECTED", *STORE, "IMPORT_LOADED", "IMPORT_ACTIVE"]
 DELETE = ["DELETE_STOPPED", "DELETE_DISABLED", *STORE, "DELETE_ERASED", "DELETE_FORGOTTEN"]
@@ -36,7 +35,7 @@ def ask_to_the_death(daemon, method, body):
     return code, answer
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", IMPORT)
 def test_P05_P15_an_import_that_is_killed_leaves_each_key_whole_or_out(make_daemon, point):
     daemon = start(make_daemon)
@@ -59,7 +58,7 @@ def test_P05_P15_an_import_that_is_killed_leaves_each_key_whole_or_out(make_daem
     assert set(listed(daemon)) == {KEYS[1], KEYS[2], KEYS[7]}
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", IMPORT)
 def test_P13_P16_a_key_that_comes_back_and_is_killed_on_its_way_loses_no_mark(make_daemon, point):
     """One with a tombstone, and one whose keystore does not open: of that one nothing is merged, wherever the core dies."""
@@ -81,7 +80,7 @@ def test_P13_P16_a_key_that_comes_back_and_is_killed_on_its_way_loses_no_mark(ma
     assert [sign(daemon, 1, 8, 10), sign(daemon, 1, 18, 20), sign(daemon, 1, 20, 21), sign(daemon, 2, 11, 12)] == [412, 412, 200, 200]
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", DELETE)
 def test_P05_a_delete_that_is_killed_leaves_the_key_or_takes_it(make_daemon, point):
     daemon = start(make_daemon)
@@ -115,7 +114,7 @@ def test_P05_a_delete_that_is_killed_leaves_the_key_or_takes_it(make_daemon, poi
     assert sign(daemon, 1, 8, 10) == 412
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("inactive", [False, True], ids=["active", "inactive"])
 def test_P05_a_delete_that_is_taken_back_needs_no_restart(make_daemon, inactive):
     """`slashing enable` on a key whose delete came no further than its history."""

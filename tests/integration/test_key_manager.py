@@ -307,6 +307,7 @@ def running(pid):
     return count
 
 
+@pytest.mark.long_form
 def test_keystores_are_decrypted_beside_each_other(make_daemon):
     """By as many threads as there are processors, however busy those are; what it saves is printed."""
     processors = len(os.sched_getaffinity(0))

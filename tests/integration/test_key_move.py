@@ -19,7 +19,7 @@ from forms import some
 from key_routes import CHAMBER, MANAGER, call, chamber_list, delete_keys, import_body, import_keys, many, sign
 from seal_client import Operator, init, register_all, state
 from test_ceremony import approve, rotate, unseal
-from test_key_stores import Database, Table, join, make, needs_points, statuses
+from test_key_stores import Database, Table, join, make, statuses
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import aws as aws_module  # noqa: E402  pylint: disable=wrong-import-position
@@ -211,7 +211,7 @@ def loads(daemon, keys):
     return there
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point, there", KILLS)
 def test_T03_a_move_that_is_killed_leaves_one_store_at_most_and_goes_on(make_daemon, database, point, there):
     daemon = alone(make_daemon, database)
@@ -243,7 +243,7 @@ def test_T03_a_move_that_is_killed_leaves_one_store_at_most_and_goes_on(make_dae
 
 
 @pytest.mark.long_form
-@needs_points
+@pytest.mark.points
 def test_T03_many_keys_are_killed_between_their_batches_and_all_arrive(make_daemon, database):
     daemon = make(make_daemon, database, config=OWN)
     use(daemon, None)
@@ -321,7 +321,7 @@ def test_T03_a_store_that_a_signer_uses_is_not_moved_from(make_daemon, database)
     assert [sign(one, n, 2, 3) for n in (1, 2, 3)] == [200] * 3
 
 
-@needs_points
+@pytest.mark.points
 def test_T03_what_comes_while_a_move_reads_is_not_lost(make_daemon, database, aws):
     """From a signer that is gone again before the move asks whether there is one."""
     table = Table(aws)
@@ -493,7 +493,7 @@ def _import_in_vain(daemon, number):
         call(daemon, "POST", MANAGER, import_body(number))
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("half_done", some([True, False], 1))
 def test_T12_a_rotation_goes_on_when_the_store_that_is_gone_is_forgotten(make_daemon, database, tmp_path, half_done):
     """It may have died in the middle of a change, which nobody can settle now."""

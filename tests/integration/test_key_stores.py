@@ -14,7 +14,7 @@ import time
 import pytest
 
 import interop
-from daemon import merge, release_binary, wait_for
+from daemon import merge, wait_for
 from forms import some
 from key_routes import CHAMBER, MANAGER, call, chamber_list, delete_keys, import_body, import_keys, listed, sign
 
@@ -29,7 +29,6 @@ KEYS = interop.PUBKEYS
 INTERVAL = 1.0
 FOLLOWS = 3 * INTERVAL  # with the time of a machine that is busy; measured below
 _numbers = itertools.count()
-needs_points = pytest.mark.skipif(release_binary() is not None, reason="left out: a release binary has no test points")
 
 
 # --- places ------------------------------------------------------------------------------------------------------------
@@ -251,7 +250,7 @@ def died(daemon, point, method, body):
     assert code != 200 or all(item["status"] == "error" for item in answer["data"]), answer
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", some(IMPORT, 3))
 def test_P05_P15_the_other_replica_settles_an_import_that_died(pair, point):
     one, two = pair
@@ -270,7 +269,7 @@ def test_P05_P15_the_other_replica_settles_an_import_that_died(pair, point):
     assert one.stop() == 0 and two.stop() == 0
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", some(DELETE, 3))
 def test_P05_the_other_replica_settles_a_delete_that_died(pair, point):
     one, two = pair
@@ -289,7 +288,7 @@ def test_P05_the_other_replica_settles_a_delete_that_died(pair, point):
     assert one.stop() == 0 and two.stop() == 0
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", some(["KEYS_WRITTEN", "KEYS_NAMED"], 1))
 def test_a_replica_that_is_slower_than_the_others_wait_loses_nothing(make_daemon, place, point):
     """It is taken for dead in the middle of its change: what it had not written is shut out, and it does it again."""

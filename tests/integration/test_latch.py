@@ -6,7 +6,7 @@ import os
 import interop
 import messages
 import pytest
-from daemon import ROOMS, release_binary, wait_for
+from daemon import ROOMS, wait_for
 from key_routes import CHAMBER as KEYS_ROUTE
 from key_routes import MANAGER, call, chamber_list, import_keys, sign, start
 from seal_client import CHAMBER, Operator, state, status
@@ -14,7 +14,6 @@ from test_ceremony import NAMES, make_daemon_of, make_operators_chamber, unseal
 from test_seal import has_begun_anew
 from test_slashing_live import UnixConnection
 
-needs_points = pytest.mark.skipif(release_binary() is not None, reason="left out: a release binary has no test points")
 FILE, ROW = 0, 1  # of the interop keys: one in a file, one in the key store
 
 
@@ -179,7 +178,7 @@ def test_T25_a_seal_while_shares_are_collected_forgets_them(make_daemon, operato
     signs_again(daemon, 3, 4)
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", ["SEALED_FILE", "SEALED_RECORD", "SEALED_WIPED"])
 @pytest.mark.parametrize("all_of_it", [False, True])
 def test_T25_a_seal_that_is_killed_is_a_seal(make_daemon, point, all_of_it):
@@ -204,7 +203,7 @@ def test_T25_a_seal_that_is_killed_is_a_seal(make_daemon, point, all_of_it):
     signs_again(daemon, 3, 4)
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", ["LIFTED_RECORD", "LIFTED_FILE"])
 @pytest.mark.parametrize("all_of_it", [False, True])
 def test_T25_an_unsealing_that_is_killed_is_none(make_daemon, operators, point, all_of_it):

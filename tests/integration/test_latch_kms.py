@@ -15,7 +15,7 @@ from key_routes import import_keys, sign
 from seal_client import CHAMBER, Operator, call, init, register_all, state, status
 from test_ceremony import NAMES, make_daemon_of, unseal
 from test_ceremony_kms import _kms  # noqa: F401  pylint: disable=unused-import
-from test_latch import FILE, ROW, is_latched, lift, needs_points, restart, seal, signs_again, try_status
+from test_latch import FILE, ROW, is_latched, lift, restart, seal, signs_again, try_status
 from test_replicas import join
 from test_seal import has_begun_anew
 
@@ -192,7 +192,7 @@ def test_T25_P25_a_latched_quorum_whose_kms_keys_are_lost_opens_by_break_glass(m
     signs_again(daemon, 3, 4)
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("point", ["LIFTED_RECORD", "LIFTED_FILE"])
 def test_T25_a_lifting_of_the_owner_that_is_killed_is_done_again(make_signer, kms, operators, point):
     daemon = make_signer()

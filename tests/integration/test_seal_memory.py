@@ -11,14 +11,13 @@ import interop
 import memory
 import pytest
 import seal_secrets
-from daemon import ROOMS, release_binary, wait_for
+from daemon import ROOMS, wait_for
 from key_routes import call
 from seal_client import CHAMBER, Operator, status
 from test_ceremony import NAMES, make_daemon_of, make_operators_chamber, unseal
 from test_latch import FILE, operators_chamber, restart, sign, try_status, with_row
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="left out: reading another process needs root")
-needs_points = pytest.mark.skipif(release_binary() is not None, reason="left out: a release binary has no test points")
 WRAPPER = pathlib.Path(__file__).parent / "without"
 KEYS = {f"key {n}": bytes.fromhex(interop.SECRETS[n][2:]) for n in (0, 1)}
 KEPT = {"master-bridge key", "key-row key", "token key", "key 0", "key 1"}  # by an unsealed vault; the rest is used and wiped
@@ -119,7 +118,7 @@ def unseal_second(daemon, operator):
     wait_for("keys of rows sign", lambda: sign(daemon, 1, 5, 6) == 200)
 
 
-@needs_points
+@pytest.mark.points
 def test_C03_after_a_seal_no_room_holds_anything(make_daemon, operators):
     """The rooms that have sealed are kept from starting anew for as long as the search takes; then they are killed, and the new ones are searched."""
     daemon = operators_chamber(without_memfd_secret(make_daemon), operators)

@@ -14,7 +14,7 @@ from seal_client import CHAMBER, Operator, init, state, status
 from test_ceremony import NAMES, make_daemon_of, signs, unseal
 from test_ceremony_kms import _kms, make_quorum  # noqa: F401  pylint: disable=unused-import
 from test_latch import FILE, ROW, try_status
-from test_seal_memory import KEPT, is_hidden, needs_points, searched, secrets_of, without_memfd_secret
+from test_seal_memory import KEPT, is_hidden, searched, secrets_of, without_memfd_secret
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="left out: reading another process needs root")
 KEPT_WITH_KMS = KEPT | {"wrapping key"}  # it is needed for sets that keep their KMS keys
@@ -127,7 +127,7 @@ def test_C03_root_finds_nothing_of_what_kms_has_opened(make_daemon, kms, operato
     assert room_by_room(daemon, found) == nothing_but(set(), {"token key"})
 
 
-@needs_points
+@pytest.mark.points
 @pytest.mark.parametrize("mode", ["kms", "quorum"])
 def test_C03_after_a_seal_no_room_holds_anything_of_kms(make_daemon, kms, operators, mode):
     """The rooms that have sealed are kept from starting anew for as long as the search takes; then they are killed, and the new ones are searched, which ask

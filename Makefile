@@ -74,6 +74,7 @@ fuzz: deps-test
 	cmake --build build-fuzz -j $(JOBS)
 	tools/fuzz build-fuzz $(FUZZ_SECONDS)
 
+torture: export CC_FULL = 1
 torture: deps-test
 	$(CONFIGURE) -B build-test -DCMAKE_BUILD_TYPE=Release -DCC_TESTING=ON
 	cmake --build build-test -j $(JOBS)

@@ -186,6 +186,7 @@ def test_T25_an_approved_image_opens_the_chamber_and_no_other_does(make_daemon, 
     assert done.returncode != 0 and "ENCLAVE_ROOT" in done.stdout + done.stderr
 
 
+@pytest.mark.long_form
 def test_T12_a_rotation_takes_the_approval_along_and_a_seal_takes_it_away(make_daemon, enclave, operators):
     daemon = enclave.begin(make_daemon)
     make_chamber(daemon, enclave, operators, "operators")

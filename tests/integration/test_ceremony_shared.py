@@ -156,6 +156,7 @@ def approve_somehow(operator, one, digest):
 # --- one after the other, and without one ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long_form
 @short("postgres")
 def test_a_rotation_while_a_replica_is_down_and_one_that_the_other_ends(pair, kms, operators, tmp_path):
     one, two = pair

@@ -40,6 +40,7 @@ def test_demo_signs_refuses_and_counts_also_the_second_time(workdir):
         assert "containment_signing_requests_total" in shown, shown
 
 
+@pytest.mark.long_form
 def test_demo_goes_on_serving_until_ctrl_c_and_its_commands_can_be_typed_again(workdir):
     log = workdir / "demo.log"
     with open(log, "wb") as out:

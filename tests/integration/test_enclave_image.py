@@ -84,6 +84,7 @@ def test_the_same_input_makes_the_same_image(made, tmp_path):
     assert re.sub(r"\S+$", "", (tmp_path / "b.manifest").read_text()) == re.sub(r"\S+$", "", (folder / "a.manifest").read_text())
 
 
+@pytest.mark.long_form
 def test_every_input_is_measured(made, tmp_path):
     _, pcrs = made
     (tmp_path / "added").write_text("x")

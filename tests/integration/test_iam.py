@@ -72,6 +72,7 @@ def test_each_permission_is_needed(make_daemon, aws, without):
     assert '"error":"STATE"' in done.stderr or '"error":"STORE"' in done.stderr, done.stderr
 
 
+@pytest.mark.long_form
 @needs_moto
 def test_who_runs_it_makes_no_table(make_daemon, aws):
     environment = aws.user("runner", *RUN)

@@ -101,6 +101,7 @@ def oracle():
 # --- what others make of it ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long_form
 def test_others_open_the_backup_and_make_the_same_keys(signer, tmp_path):
     body = {"count": 18, "status": "active", "withdrawal_address": ADDRESS}
     answer = checked(signer, "POST", GENERATE, body)

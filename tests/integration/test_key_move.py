@@ -156,6 +156,7 @@ def test_T03_keys_go_to_a_shared_store_and_back(make_daemon, place):
     assert moves == [("CONFIG", "owner"), ("OK", "owner"), ("OK", "owner")]
 
 
+@pytest.mark.long_form
 def test_keys_go_from_one_shared_store_to_the_other(make_daemon, server, aws):
     """With neither of them in a file; and there is no way to a store that holds other rows."""
     database, table = Database(server), Table(aws)
@@ -321,6 +322,7 @@ def test_T03_a_store_that_a_signer_uses_is_not_moved_from(make_daemon, database)
     assert [sign(one, n, 2, 3) for n in (1, 2, 3)] == [200] * 3
 
 
+@pytest.mark.long_form
 @pytest.mark.points
 def test_T03_what_comes_while_a_move_reads_is_not_lost(make_daemon, database, aws):
     """From a signer that is gone again before the move asks whether there is one."""
@@ -443,6 +445,7 @@ def forget(daemon, name, *more, **options):
     return daemon.command("keys", "forget-store", name, *more, "-c", daemon.config_path, **options)
 
 
+@pytest.mark.long_form
 def test_T01_T03_only_a_store_that_nobody_uses_is_forgotten(pair):
     one, two = pair
     assert import_keys(one, 1) == ["imported"]
@@ -493,6 +496,7 @@ def _import_in_vain(daemon, number):
         call(daemon, "POST", MANAGER, import_body(number))
 
 
+@pytest.mark.long_form
 @pytest.mark.points
 @pytest.mark.parametrize("half_done", some([True, False], 1))
 def test_T12_a_rotation_goes_on_when_the_store_that_is_gone_is_forgotten(make_daemon, database, tmp_path, half_done):
@@ -570,6 +574,7 @@ def test_a_store_may_be_the_one_that_is_configured_and_has_lost_its_id(make_daem
     assert f"forgotten: {name}" in forget(daemon, name, "--yes", "--force").stdout
 
 
+@pytest.mark.long_form
 def test_the_file_of_this_signer_is_not_forgotten_while_it_has_keys(make_daemon, place):
     daemon = alone(make_daemon, place)
     assert daemon.stop() == 0

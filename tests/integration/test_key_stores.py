@@ -251,7 +251,7 @@ def died(daemon, point, method, body):
 
 
 @pytest.mark.points
-@pytest.mark.parametrize("point", some(IMPORT, 3))
+@pytest.mark.parametrize("point", some(IMPORT, 2))
 def test_P05_P15_the_other_replica_settles_an_import_that_died(pair, point):
     one, two = pair
     assert import_keys(one, 7) == ["imported"]
@@ -270,7 +270,7 @@ def test_P05_P15_the_other_replica_settles_an_import_that_died(pair, point):
 
 
 @pytest.mark.points
-@pytest.mark.parametrize("point", some(DELETE, 3))
+@pytest.mark.parametrize("point", some(DELETE, 2))
 def test_P05_the_other_replica_settles_a_delete_that_died(pair, point):
     one, two = pair
     assert import_keys(one, 1, 2) == ["imported"] * 2
@@ -324,6 +324,7 @@ def load_errors(daemon):
     return int(found.group(1))
 
 
+@pytest.mark.long_form
 def test_P19_a_database_of_keys_that_is_away_stops_changes_alone(make_daemon, server):
     with postgres.Postgres() as keys:
         place = Database(server)

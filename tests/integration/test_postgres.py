@@ -546,6 +546,7 @@ def with_tls(server):
     return port
 
 
+@pytest.mark.long_form
 def test_tls_password_file_and_a_new_password(make_daemon, workdir):
     server = postgres.Postgres()
     port = with_tls(server)

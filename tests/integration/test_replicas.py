@@ -213,6 +213,7 @@ def refused(daemon, code=3):
     return daemon.log_text()[before:]
 
 
+@pytest.mark.long_form
 def test_T02_a_changed_state_is_refused_by_name(pair, server, url):
     one, two = pair
 
@@ -323,6 +324,7 @@ def test_a_role_that_may_not_make_tables_is_enough(make_replica, server, url):
     server.sql("DROP OWNED BY replica; DROP ROLE replica")
 
 
+@pytest.mark.long_form
 def test_T25_a_seal_stops_every_replica(pair):
     one, two = pair
     socket = one.path / "api.sock"
@@ -400,6 +402,7 @@ def test_a_second_init_is_told_to_join(make_replica, url):
     assert one.stop() == 0
 
 
+@pytest.mark.long_form
 def test_joining_refuses_what_is_not_this_chambers(make_replica, make_daemon, server, url, request):
     one, other, two = make_replica(url), make_daemon(keys=[]), make_replica(url)
     one.init()

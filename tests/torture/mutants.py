@@ -611,7 +611,7 @@ class Suite:
 def run_sql(args, work, suites):
     """The mutants of the SQL on one server. The conformance suite keeps to a schema of its own; the other tests look at the
     whole server, and change its settings: those run alone."""
-    jobs = of_this_form([j for j in [*SQL, *AROUND] if args.only in str(j)], step=8)
+    jobs = of_this_form([j for j in [*SQL, *AROUND] if args.only in str(j)])
     survivors = 0
     with postgres.Postgres() as server:
         for suite in suites.values():
@@ -746,7 +746,7 @@ def main():
         jobs += [(guard, "slash/" + file, text, replacement) for file, text, replacement in GUARD]
         jobs += [(mirror, "slash/" + file, text, replacement) for file, text, replacement in MIRROR]
         jobs += [(head, "slash/" + file, text, replacement) for file, text, replacement in JUDGE]
-        jobs = of_this_form([j for j in jobs if args.only in j[1] + j[2]], lambda job: job[0] is rules)
+        jobs = of_this_form([j for j in jobs if args.only in j[1] + j[2]], lambda job: job[0] is rules, step=8)
         for suite in (rules, merge, store, opening, guard, mirror, head):
             if not suite.run("original"):
                 sys.exit(f"{suite.name}: the unchanged program fails its tests")

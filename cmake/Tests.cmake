@@ -83,7 +83,7 @@ set(cc_cost_of_timed 1000)
 
 # What only `make full` builds and runs: under ASan the programs whose time goes to waiting, to many lives of a room or to an emulator,
 # where shorter ones go through the same files; and what takes faults, stores and networks through each other.
-set(cc_full "^(asan/(conformance/.*|unit/core/test_(attestation|ceremony|ceremony_front|core_(adversary|alarms|ceiling|start|torture)|key_audit|key_book|key_generate)|unit/vault/test_captured_sets)|integration/test_(ceremony_faults|package)|torture/(broken|sql_mutants))$")
+set(cc_full "^(asan/(conformance/.*|unit/core/test_(attestation|ceremony|ceremony_front|core_(adversary|alarms|ceiling|start|torture)|key_audit|key_book|key_generate|keys)|unit/vault/test_captured_(core|sets))|integration/test_(ceremony_faults|package)|torture/(broken|sql_mutants))$")
 
 # cc_left_out(NAME VAR): whether this build has not the test of that name.
 function(cc_left_out NAME VAR)

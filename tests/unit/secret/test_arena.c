@@ -284,6 +284,7 @@ static bool core_holds(const char *path, unsigned factor, unsigned offset)
         mark[i] = (uint8_t)(i * factor + offset);
     bool found = memmem(core, (size_t)st.st_size, mark, sizeof mark) != NULL;
     free(core);
+    explicit_bzero(mark, sizeof mark); /* the next child inherits this stack */
     return found;
 }
 

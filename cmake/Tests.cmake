@@ -308,7 +308,9 @@ if(PYTEST AND Python3_FOUND AND CC_TESTING AND NOT CC_FUZZ AND NOT CC_SANITIZE A
         endforeach()
     endif()
     cc_test(torture/broken torture 400 ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/broken.py)
-    cc_test(torture/checker torture 60 ${PYTEST} -q -p no:cacheprovider ${CMAKE_SOURCE_DIR}/tests/torture/test_checker.py)
+    foreach(name checker mutants)
+        cc_test(torture/${name} torture 60 ${PYTEST} -q -p no:cacheprovider ${CMAKE_SOURCE_DIR}/tests/torture/test_${name}.py)
+    endforeach()
     cc_test(torture/history torture 300
         ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/torture/torture.py --seconds 28
         --systems sqlite,two-signers,fail-over,shared,table)

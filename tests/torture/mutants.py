@@ -540,6 +540,18 @@ def mutate(path, text, replacement):
     return source.replace(text, replacement)
 
 
+STATEMENTS = ROOT / "src/slash/postgres_statement.def"
+
+
+def statement_with(table, statement, old, new):
+    """The table with that one statement changed."""
+    start = max(table.find(f"P({statement},"), table.find(f"#define {statement} "))
+    end = table.find("\nP(", start) % (len(table) + 1)
+    if table[start:end].count(old) != 1:
+        sys.exit(f"{statement}: {old!r} stands there {table[start:end].count(old)} times: bring the mutant up to date")
+    return table[:start] + table[start:end].replace(old, new) + table[end:]
+
+
 def has_failed(log):
     """cmocka says so of each test as soon as it has."""
     return b"[  FAILED  ]" in pathlib.Path(log).read_bytes()
@@ -592,15 +604,10 @@ class Suite:
         source = "slash/postgres_statement.c"
         folder = self.work / f"{self.name}-{number}-table"
         (folder / "slash").mkdir(parents=True)
-        table = ROOT / "src/slash/postgres_statement.def"
-        text = table.read_text()
-        for statement, old, new in edits:
-            start = max(text.find(f"P({statement},"), text.find(f"#define {statement} "))
-            end = text.find("\nP(", start) % (len(text) + 1)
-            if text[start:end].count(old) != 1:
-                sys.exit(f"{statement}: {old!r} stands there {text[start:end].count(old)} times: bring the mutant up to date")
-            text = text[:start] + text[start:end].replace(old, new) + text[end:]
-        (folder / "slash" / table.name).write_text(text)
+        text = STATEMENTS.read_text()
+        for edit in edits:
+            text = statement_with(text, *edit)
+        (folder / "slash" / STATEMENTS.name).write_text(text)
         compile_one(self.cc, ROOT / "src" / source, folder / "table.o", ["-I", str(folder)])
         if not opening.run(f"{number}-opens", folder / "table.o", {"CC_TESTS": "test_an_empty*"}):
             sys.exit(f"the server does not take the mutant {edits}")

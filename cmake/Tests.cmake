@@ -40,8 +40,8 @@ set(cc_run
     "^integration/test_(openapi|newcomer)$")
 # What has threads runs under TSan: all that may (CC_FULL), or those programs alone in which they meet.
 set(cc_threaded
-    "^unit/(wire/test_door|vault/test_(threads|vault|key_table)|net/test_forward|trace/test_exporter|app/test_logpipe|aws/test_(session|inputs)|keys/test_load)$"
-    "^unit/core/test_(audit|backlog|ceremony_threads|core|core_access|enclave_secrets|keeper|key_book|manage|pipeline|seal|vault_(batch|question|window)|waiting)$"
+    "^unit/(wire/test_door|vault/test_(threads|vault|key_table)|trace/test_exporter|app/test_logpipe|aws/test_(session|inputs)|keys/test_load)$"
+    "^unit/core/test_(backlog|ceremony_threads|core_access|enclave_secrets|keeper|key_book|manage|seal|vault_(batch|question|window)|waiting)$"
     "^unit/front/test_(exchange|front|keys_work|loops|suspended|tls)$")
 if(CC_FULL)
     set(cc_threaded "^unit/((wire|vault|core|front|keys|app|net|trace)/|aws/test_(session|inputs))")
@@ -83,7 +83,7 @@ set(cc_cost_of_timed 1000)
 
 # What only `make full` builds and runs: under ASan the programs whose time goes to waiting, to many lives of a room or to an emulator,
 # where shorter ones go through the same files; and what takes faults, stores and networks through each other.
-set(cc_full "^(asan/(conformance/.*|unit/core/test_(attestation|ceremony|ceremony_front|core_(adversary|alarms|ceiling|start|torture)|key_audit|key_book|key_generate|keys)|unit/vault/test_captured_(core|sets))|integration/test_(ceremony_faults|package)|torture/(broken|sql_mutants))$")
+set(cc_full "^(asan/(conformance/.*|unit/core/test_(attestation|audit|ceremony|ceremony_front|core|core_(adversary|alarms|ceiling|start|torture)|key_audit|key_book|key_generate|keys)|unit/vault/test_(captured_(core|sets)|documents|generate|root|rows|vault))|integration/test_(ceremony_faults|iam|operator_yubikey|package)|torture/(broken|sql_mutants))$")
 
 # cc_left_out(NAME VAR): whether this build has not the test of that name.
 function(cc_left_out NAME VAR)

@@ -299,7 +299,7 @@ static void test_a_random_life(void **state)
     struct key_change changes[8];
     struct chance chance = chance_new("key store");
     struct key_store *store = open_store();
-    for (unsigned round = 0; round < (is_far() ? 40U : 150U); round++) {
+    for (unsigned round = 0; round < (is_far() ? 15U : 150U); round++) {
         const size_t n = any_changes(&chance, &model, changes);
         assert_int_equal(write_some(store, changes, n).code, 0);
         assert_true(round % 10 || is_model(store, &model));
@@ -412,7 +412,7 @@ static void test_C10_a_kill_in_the_middle_of_a_change_leaves_it_whole(void **sta
     struct chance chance = chance_new("kill of a key store's writer");
     unsigned made = 0;
     (void)state;
-    for (unsigned round = 0; round < (is_far() ? 6U : 20U); round++) {
+    for (unsigned round = 0; round < (is_far() ? 2U : 20U); round++) {
         (void)end(state);
         (void)begin(state);
         struct key_store *store = open_store();
@@ -444,7 +444,7 @@ static void test_C07_out_of_memory_at_every_allocation(void **state)
     struct model model = {0};
     struct key_store *store = open_store();
     (void)state;
-    for (uint64_t nth = 1; nth < 400; nth += is_far() ? 7 : 1) {
+    for (uint64_t nth = 1; nth < 400; nth += is_far() ? 15 : 1) {
         static struct reading reading;
         const uint64_t version = model.rows[1].version;
         reading.count = 0;

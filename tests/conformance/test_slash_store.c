@@ -531,7 +531,8 @@ static void test_P10_what_was_pruned_is_refused(void **state)
 enum {
     KEYS = 5,
     ROUNDS = 60,
-    TABLE_ROUNDS = 60, /* one in so many with a table of an emulator, which is slow; CC_FULL: all */
+    TABLE_ROUNDS =
+        200, /* one in so many with a table of an emulator, which is slow; CC_FULL: all */
     STEPS = 120,
     DUMP_MAX = 1 << 16
 };

@@ -112,6 +112,7 @@ def test_T20_a_policy_that_names_keys_holds_on_every_route_about_keys(make_daemo
         ("delete", KEYS[2]), ("delete", KEYS[0]))]
 
 
+@pytest.mark.long_form
 def test_T20_all_keys_are_paused_by_who_may_pause_each(make_daemon):
     daemon = key_routes.start(make_daemon, keys=interop.SECRETS[:2])
     pause = {"effect": "allow", "scopes": ["keys_pause"]}

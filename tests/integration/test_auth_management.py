@@ -359,6 +359,7 @@ def rows(path):
         return {(k, n): (v, g, b) for k, n, v, g, b in db.execute("SELECT kind, name, version, generation, bytes FROM records")}
 
 
+@pytest.mark.long_form
 def test_T03_records_changed_in_the_store_are_refused_by_name(make_daemon):
     """Each record of access control deleted, replaced, forged, rolled back, invented: no start, and the log names it."""
     one = make_daemon(keys=interop.SECRETS[:1], config={"auth": {"mode": "enforce"}})

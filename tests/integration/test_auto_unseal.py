@@ -234,6 +234,7 @@ def parse(record):
     return number(168, 4), keys
 
 
+@pytest.mark.long_form
 def test_T25_the_record_is_worth_nothing_without_the_measurement(make_daemon, enclave, operators):
     daemon = enclave.begin(make_daemon)
     make_chamber(daemon, enclave, operators)

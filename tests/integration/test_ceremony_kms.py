@@ -201,6 +201,7 @@ def test_quorum_registers_after_a_restart(make_daemon, kms, operators):
     unseal(daemon, *operators[:2])
 
 
+@pytest.mark.long_form
 def test_quorum_and_every_rotation_of_it(make_daemon, kms, operators, tmp_path):
     arns, more = kms.create(), kms.create(2)
     daemon = begin(make_daemon, kms)

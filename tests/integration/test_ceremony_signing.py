@@ -8,6 +8,7 @@ import interop
 import messages
 import pytest
 from daemon import wait_for
+from forms import some
 from rotations import KINDS, Rotation, ROWS
 from test_ceremony_kms import _kms  # noqa: F401  pylint: disable=unused-import
 
@@ -63,7 +64,7 @@ def phase(rotation):
 
 
 @pytest.mark.points
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", some(KINDS, 2))
 def test_signing_goes_on_during_a_rotation(make_daemon, kms, tmp_path, kind):
     rotation = Rotation(make_daemon, kms, tmp_path, kind)
     rotation.daemon.add_raw_key(interop.SECRETS[FILE], "file")

@@ -243,6 +243,7 @@ def test_every_damaged_byte_is_noticed():
         eif.decode(data + b"\0")
 
 
+@pytest.mark.long_form
 def test_with_a_right_checksum_a_changed_byte_is_refused_or_measured(tmp_path):
     """Whoever changes a file can make its checksum right; then its PCRs differ, or it is no image, or what changed is what is
     not measured: architecture, memory, processors and metadata."""

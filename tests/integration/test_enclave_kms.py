@@ -164,6 +164,7 @@ def test_T11_kms_keys_of_the_parents_make_no_set(make_daemon, enclave):
     assert init(daemon, mode="kms", kms_key_arns=arns, kms_threshold=2)[0] == 200
 
 
+@pytest.mark.long_form
 def test_T04_keys_that_decrypt_for_nobody_make_no_set(make_daemon, enclave):
     """Encrypt is let through for every image: that the shares come back is seen before the set is stored."""
     daemon = enclave.begin(make_daemon)

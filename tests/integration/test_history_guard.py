@@ -115,7 +115,7 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize("what", some(EDITS, 4))
+@pytest.mark.parametrize("what", some(EDITS, 2))
 def test_C08_an_offline_edit_is_refused_by_name(lived, what):
     edit(lived, EDITS[what])
     if what == "nothing":
@@ -275,7 +275,7 @@ ROWS = {
 
 
 @in_database
-@pytest.mark.parametrize("what", some(ROWS, 2))
+@pytest.mark.parametrize("what", some(ROWS, 1))
 def test_C08_rows_edited_while_stopped(make_daemon, sql, what):
     url, run = sql
     daemon = in_postgres(make_daemon, url)

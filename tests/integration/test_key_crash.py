@@ -6,6 +6,7 @@ import os
 import interop
 import pytest
 from daemon import wait_for
+from forms import some
 from key_routes import CHAMBER, MANAGER, call, chamber_list, delete_keys, import_body, import_keys, listed, sign, start
 from test_slashing_cli import interchange, validator
 
@@ -59,7 +60,7 @@ def test_P05_P15_an_import_that_is_killed_leaves_each_key_whole_or_out(make_daem
 
 
 @pytest.mark.points
-@pytest.mark.parametrize("point", IMPORT)
+@pytest.mark.parametrize("point", some(IMPORT, 2))
 def test_P13_P16_a_key_that_comes_back_and_is_killed_on_its_way_loses_no_mark(make_daemon, point):
     """One with a tombstone, and one whose keystore does not open: of that one nothing is merged, wherever the core dies."""
     daemon = start(make_daemon)

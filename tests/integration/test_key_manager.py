@@ -337,6 +337,7 @@ def test_keystores_are_decrypted_beside_each_other(make_daemon):
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long_form
 def test_no_more_imports_than_allowed_at_one_time(make_daemon):
     daemon = start(make_daemon, config={"http": {"key_manager_api": {"max_concurrent_writes": 1}}})
     slow = many(6, cost=1 << 16)
@@ -444,6 +445,7 @@ def test_a_front_that_dies_midway_leaves_each_key_whole(make_daemon):
     assert len(listed(daemon)) == 24
 
 
+@pytest.mark.long_form
 def test_lists_of_many_keys_come_whole(make_daemon):
     daemon = start(make_daemon)
     made = many(700)

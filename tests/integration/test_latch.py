@@ -180,7 +180,7 @@ def test_T25_a_seal_while_shares_are_collected_forgets_them(make_daemon, operato
 
 
 @pytest.mark.points
-@pytest.mark.parametrize("point", ["SEALED_FILE", "SEALED_RECORD", "SEALED_WIPED"])
+@pytest.mark.parametrize("point", some(["SEALED_RECORD", "SEALED_FILE", "SEALED_WIPED"], 1))
 @pytest.mark.parametrize("all_of_it", some([True, False], 1))
 def test_T25_a_seal_that_is_killed_is_a_seal(make_daemon, point, all_of_it):
     daemon = local_chamber(make_daemon)
@@ -205,7 +205,7 @@ def test_T25_a_seal_that_is_killed_is_a_seal(make_daemon, point, all_of_it):
 
 
 @pytest.mark.points
-@pytest.mark.parametrize("point", ["LIFTED_RECORD", "LIFTED_FILE"])
+@pytest.mark.parametrize("point", some(["LIFTED_RECORD", "LIFTED_FILE"], 1))
 @pytest.mark.parametrize("all_of_it", some([True, False], 1))
 def test_T25_an_unsealing_that_is_killed_is_none(make_daemon, operators, point, all_of_it):
     daemon = operators_chamber(make_daemon, operators)

@@ -217,6 +217,7 @@ def test_what_a_server_says_does_not_command_a_terminal(chamber, workdir):
 # --- several replicas ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long_form
 def test_T26_each_replica_gets_an_envelope_of_its_own(chamber, other, workdir):
     result = unseal(chamber, workdir, urls=[chamber.url, other.url])
     assert result.returncode == DONE, result.stderr
@@ -249,6 +250,7 @@ def key(workdir):
     one.close()
 
 
+@pytest.mark.long_form
 def test_T15_a_yubikey_rolls_with_the_last_replica_alone(chamber, other, workdir, key):
     for one in (chamber, other):
         one.factor = "yubikey"
@@ -598,6 +600,7 @@ def test_C03_no_secret_is_in_arguments_environment_or_output(chamber, workdir):
             assert form not in seen
 
 
+@pytest.mark.long_form
 def test_at_the_terminal_a_passphrase_is_shown_once_and_typed_without_an_echo(chamber, workdir):
     chamber.factor = "none"
     made = r"([a-hjkmnp-z1-9]{4}(?:-[a-hjkmnp-z1-9]{4}){4})"

@@ -190,6 +190,7 @@ def test_a_suspected_leak(scene):
     one.signs(1, 3, 4)
 
 
+@pytest.mark.long_form
 def test_a_clean_machine(scene, make_daemon):
     one = first_ceremony(scene)
     assert one.daemon.stop() == 0
@@ -243,6 +244,7 @@ def test_a_management_key_by_the_quorum(scene):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.long_form
 def test_kms_keys_are_lost(scene, kms):
     """One of three, which is replaced; then two of three, when break-glass shares open the layer."""
     keys = {f"KEY_{n + 1}": arn for n, arn in enumerate(kms.create(4))}

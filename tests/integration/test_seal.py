@@ -113,6 +113,7 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
+@pytest.mark.long_form
 def test_T28_the_token_that_asked_is_revoked(make_daemon):
     one, _ = started(make_daemon, canary={"public_keys": [interop.PUBKEYS[1]], "action": "revoke", "answer": "not_found"})
     allow = [{"effect": "allow", "scopes": ["sign", "chamber_status", "public_keys"]}]

@@ -98,6 +98,7 @@ def test_C03_the_search_finds_what_an_unsealed_vault_keeps(make_daemon, operator
     nothing_but_in_the_vault(daemon, found)
 
 
+@pytest.mark.long_form
 def test_C03_a_sealed_vault_has_what_people_have_brought_and_no_more(make_daemon, operators):
     daemon = operators_chamber(without_memfd_secret(make_daemon), operators)
     found = secrets_of(daemon, operators)

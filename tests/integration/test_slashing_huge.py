@@ -14,7 +14,7 @@ import messages
 from forms import FULL
 import pytest
 
-COUNT = 100_000 if FULL else 10_000
+COUNT = 100_000 if FULL else 2_000
 RSS_MAX_KIB = 64 << 10
 ROOT = "0x" + "4f" * 32
 

@@ -110,7 +110,7 @@ def killed_whole_at_each(rotation, points):
     rotation.check_end()
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS if FULL else ["mode", "master"])
+@pytest.mark.parametrize("kind", ALL_KINDS if FULL else KINDS)
 def test_P25_a_rotation_whose_core_is_killed_at_each_write_goes_on(make_daemon, kms, tmp_path, kind):
     killed_at_each(Rotation(make_daemon, kms, tmp_path, kind).begin(), chain(kind, "KEYS_WRITTEN"))
 

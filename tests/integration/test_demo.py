@@ -5,6 +5,7 @@ import signal
 import subprocess
 import urllib.request
 
+import pytest
 from daemon import SOURCE_DIR, binary_with_switches, release_binary, wait_for
 
 

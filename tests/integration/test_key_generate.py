@@ -18,6 +18,7 @@ import messages
 import pytest
 import test_ceremony
 from daemon import SOURCE_DIR, build_dir, children_of, wait_for
+from forms import some
 from key_routes import CHAMBER, call, chamber_list, start
 from test_chamber_keys import checked, keys
 from test_quarantine import EPOCH_SECONDS

@@ -1,6 +1,7 @@
 """A YubiKey as an operator's factor, against a real signer: its challenge rolls, and what was answered once opens nothing again."""
 import subprocess
 
+import pytest
 from daemon import binary_with_switches
 from key_routes import CHAMBER as KEYS_ROUTE
 from key_routes import import_keys

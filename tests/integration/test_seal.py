@@ -5,6 +5,7 @@ import json
 import daemon as daemon_module
 import interop
 import messages
+import pytest
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_LOCKED = range(5)
 

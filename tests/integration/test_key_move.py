@@ -377,6 +377,7 @@ def gives_up(daemon, *numbers):
     wait_for("the next core", lambda: daemon.status_of("/upcheck") == 200 and all(sign(daemon, n, 51, 52) in (404, 503) for n in numbers))
 
 
+@pytest.mark.long_form
 def test_T03_a_signer_that_stood_still_while_its_store_was_moved_gives_up_its_keys(make_daemon, database):
     one, two = make(make_daemon, database), make(make_daemon, database)
     one.init()

@@ -81,7 +81,7 @@ def the_aws():
         yield aws
 
 
-@pytest.fixture(name="place", params=["postgres", "dynamodb"])
+@pytest.fixture(name="place", params=some(["postgres", "dynamodb"], 1))
 def a_place(request):
     if request.param == "postgres":
         return Database(request.getfixturevalue("server"))

@@ -160,6 +160,7 @@ def test_P19_a_replica_that_starts_before_the_database_waits_for_it(make_replica
         assert one.stop() == 0
 
 
+@pytest.mark.long_form
 def test_a_replica_starts_while_another_changes_the_state(pair, server, url):
     """Its own change of the ceiling finds the head locked for longer than it waits: it reads again, and does not fail."""
     one, two = pair
@@ -299,6 +300,7 @@ def test_T02_a_state_restored_from_an_older_copy_is_refused(pair, make_replica, 
         assert daemon.stop() == 0
 
 
+@pytest.mark.long_form
 def test_a_data_directory_serves_one_process(pair):
     one, _ = pair
     one.start()

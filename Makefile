@@ -134,7 +134,7 @@ sbom: deps build
 arm64: deps
 	tools/install-deps arm64
 	tools/arm64-sysroot build-arm64/sysroot
-	cmake -S . -B build-arm64 -G Ninja -DCC_WERROR=ON -DCMAKE_TOOLCHAIN_FILE=cmake/Arm64.cmake -DCMAKE_BUILD_TYPE=Release \
+	cmake -S . -B build-arm64 -G Ninja -DCC_WERROR=ON -DCMAKE_TOOLCHAIN_FILE=cmake/Arm64.cmake -DCMAKE_BUILD_TYPE=Release -DCC_FULL=ON \
 	    $(if $(BLST_SOURCE_DIR),-DBLST_SOURCE_DIR=$(BLST_SOURCE_DIR))
 	cmake --build build-arm64 --target containment-chamber $$(tests/arm64/run --targets) -j $(JOBS)
 	tests/arm64/run build-arm64

@@ -4,7 +4,7 @@
 # Labels carry the time budgets of docs/testing.md.
 #
 # CC_TEST_SET: "" all, under their own labels; "asan" the C tests and the corpus, "tsan" the tests of
-# what has threads - both with the set's name before the test's name and as its only label, so that
+# what has threads - both with the set's name before the test's name and as its label, so that
 # several builds can be run as one CTest tree (tools/join-tests).
 #
 # CC_FULL (`make full`): what takes long is there too, cc_full below and what asks for the variable CC_FULL. Without it `make test`
@@ -42,7 +42,7 @@ set(cc_run
 set(cc_threaded
     "^unit/(wire/test_door|vault/test_(threads|vault|key_table)|trace/test_exporter|app/test_logpipe|aws/test_(session|inputs)|keys/test_load)$"
     "^unit/core/test_(backlog|ceremony_threads|core_access|enclave_secrets|keeper|key_book|manage|seal|vault_(batch|question|window)|waiting)$"
-    "^unit/front/test_(exchange|front|keys_work|loops|suspended|tls)$")
+    "^unit/front/test_(exchange|keys_work|loops|suspended|tls)$")
 if(CC_FULL)
     set(cc_threaded "^unit/((wire|vault|core|front|keys|app|net|trace)/|aws/test_(session|inputs))")
 endif()
@@ -83,25 +83,43 @@ set(cc_cost_of_timed 1000)
 
 # What only `make full` builds and runs: under ASan the programs whose time goes to waiting, to many lives of a room or to an emulator,
 # where shorter ones go through the same files; and what takes faults, stores and networks through each other.
-set(cc_full "^(asan/(conformance/.*|unit/core/test_(attestation|audit|ceremony|ceremony_front|core|core_(adversary|alarms|ceiling|start|torture)|key_audit|key_book|key_generate|keys)|unit/vault/test_(captured_(core|sets)|documents|generate|root|rows|vault))|integration/test_(ceremony_faults|iam|operator_yubikey|package)|torture/(broken|sql_mutants))$")
+set(cc_full
+    "^asan/(conformance/.*|unit/core/test_(attestation|audit|ceremony|ceremony_front|core|core_(adversary|alarms|ceiling|start|torture)|key_audit|key_book|key_generate|keys)|unit/vault/test_(captured_(core|sets)|documents|generate|root|rows|vault))$"
+    "^integration/test_(ceremony_(access|faults|replicas|shared)|enclave_(account|database|owner)|iam|key_move|latch_kms|operator_yubikey|package|seal_memory_kms|slashing_huge)$"
+    "^torture/(access_mutants|broken|dynamodb_mutants|key_mutants|sql_mutants)$")
+# What the short form runs without a sanitizer although it does so with ASan: what a sanitizer build leaves out a part of, or is about
+# optimised code.
+set(cc_twice "^unit/(crypto|secret|slash)/|^unit/(app/test_sandbox|attest/test_(document|verify)|base/test_alloc|codec/test_json|eth/test_request_json|front/test_authorization)$")
+
+# cc_matches(TEXT VAR PATTERN...): whether one of the patterns does.
+function(cc_matches TEXT VAR)
+    set(${VAR} FALSE)
+    foreach(pattern ${ARGN})
+        if(TEXT MATCHES "${pattern}")
+            set(${VAR} TRUE)
+        endif()
+    endforeach()
+    return(PROPAGATE ${VAR})
+endfunction()
 
 # cc_left_out(NAME VAR): whether this build has not the test of that name.
 function(cc_left_out NAME VAR)
     set(${VAR} FALSE)
+    cc_matches("asan/${NAME}" long_with_asan ${cc_full})
     if(CC_TEST_SET STREQUAL "tsan")
-        set(${VAR} TRUE)
-        foreach(pattern ${cc_threaded})
-            if(NAME MATCHES "${pattern}" AND NOT NAME MATCHES "${cc_alone}")
-                set(${VAR} FALSE)
-            endif()
-        endforeach()
-    elseif(NOT CC_FULL)
-        if(CC_TEST_SET)
-            set(NAME ${CC_TEST_SET}/${NAME})
-        endif()
-        if(NAME MATCHES "${cc_full}")
+        cc_matches(${NAME} threaded ${cc_threaded})
+        if(NOT threaded OR NAME MATCHES "${cc_alone}")
             set(${VAR} TRUE)
         endif()
+    elseif(CC_FULL)
+    elseif(CC_TEST_SET STREQUAL "asan")
+        set(${VAR} ${long_with_asan})
+    elseif(NAME MATCHES "^unit/")
+        if(NOT long_with_asan AND NOT NAME MATCHES "${cc_twice}")
+            set(${VAR} TRUE)
+        endif()
+    else()
+        cc_matches(${NAME} ${VAR} ${cc_full})
     endif()
     return(PROPAGATE ${VAR})
 endfunction()
@@ -114,17 +132,17 @@ function(cc_test NAME LABEL TIMEOUT)
         return()
     endif()
     set(label ${LABEL})
+    if(CC_TEST_SET)
+        set(label ${CC_TEST_SET})
+    endif()
     foreach(subject auth seal enclave run)
-        foreach(pattern ${cc_${subject}})
-            if(NAME MATCHES "${pattern}")
-                list(APPEND label ${subject})
-                break()
-            endif()
-        endforeach()
+        cc_matches(${NAME} is_about_it ${cc_${subject}})
+        if(is_about_it)
+            list(APPEND label ${subject})
+        endif()
     endforeach()
     if(CC_TEST_SET)
         set(NAME ${CC_TEST_SET}/${NAME})
-        set(label ${CC_TEST_SET})
     endif()
     set(places 1)
     set(cost 0)
@@ -170,7 +188,9 @@ if(TARGET PkgConfig::CMOCKA AND TARGET PkgConfig::CJSON AND NOT CC_FUZZ)
         endforeach()
     endforeach()
     # Its rates are of a clock that the test turns, not of how busy the machine is.
-    target_link_options(unit_core_test_backlog PRIVATE -Wl,--wrap=clock_mono_ns)
+    if(TARGET unit_core_test_backlog)
+        target_link_options(unit_core_test_backlog PRIVATE -Wl,--wrap=clock_mono_ns)
+    endif()
 endif()
 
 if(CC_TEST_SET STREQUAL "tsan")

@@ -7,8 +7,7 @@
 # what has threads - both with the set's name before the test's name and as its label, so that
 # several builds can be run as one CTest tree (tools/join-tests).
 #
-# CC_FULL (`make full`): what takes long is there too, cc_full below and what asks for the variable CC_FULL. Without it `make test`
-# stays within a coffee, and nothing is left out that has no shorter form or relative there (docs/testing.md).
+# CC_FULL (`make full`): what takes long is there too, cc_full below and what asks for the variable CC_FULL (docs/testing.md).
 
 set(CC_TEST_SET "" CACHE STRING "Which tests this build registers: empty, asan or tsan")
 option(CC_FULL "Build and register the long tests too" OFF)

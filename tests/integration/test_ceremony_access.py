@@ -112,7 +112,6 @@ def rotates_in_vain(daemon, operators, arns):
     assert "rotation" not in status(daemon) and sign(daemon, 1, 10, 11) == 200
 
 
-@pytest.mark.long_form
 @pytest.mark.skipif(bool(aws_module.missing()), reason="left out: " + aws_module.missing())
 def test_ceremonies_under_the_actions_of_the_policies(make_daemon, operators):
     """The emulator checks each signature, and asks its IAM whether this user may do this."""

@@ -98,7 +98,6 @@ def test_of_two_inits_at_once_one_wins(pair, operators):
         sees(one, "sealed")
 
 
-@pytest.mark.long_form
 def test_T25_a_seal_on_one_replica_seals_the_other(pair, operators):
     one, two = pair
     register_all(one, operators, begin(one, operators))

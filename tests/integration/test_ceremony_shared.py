@@ -156,7 +156,6 @@ def approve_somehow(operator, one, digest):
 # --- one after the other, and without one ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.long_form
 @short("postgres")
 def test_a_rotation_while_a_replica_is_down_and_one_that_the_other_ends(pair, kms, operators, tmp_path):
     one, two = pair
@@ -194,7 +193,6 @@ def test_a_rotation_while_a_replica_is_down_and_one_that_the_other_ends(pair, km
     quietly(pair)
 
 
-@pytest.mark.long_form
 @short("postgres")
 def test_kms_keys_are_rotated_at_one_replica_and_opened_at_the_other(make_daemon, place, kms, keepers):
     """Mode kms: nobody has to come, neither to the rotation nor to the start after it."""

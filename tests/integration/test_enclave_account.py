@@ -148,7 +148,6 @@ class Released:
         assert self.secret not in output
 
 
-@pytest.mark.long_form
 def test_T11_the_tables_are_the_images_alone(make_daemon, aws):
     with kms_module.Kms() as kms, Released(make_daemon, aws, kms) as case:
         daemon, device = case.daemon, case.enclave.device

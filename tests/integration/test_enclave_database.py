@@ -104,7 +104,6 @@ def hang_up(server):
     server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'containment-chamber'")
 
 
-@pytest.mark.long_form
 def test_T11_a_databases_password_is_the_images_alone(make_daemon, server, kms, tmp_path):
     with Case(make_daemon, server, kms, tmp_path) as case:
         daemon, device = case.daemon, case.enclave.device

@@ -193,7 +193,6 @@ def test_T04_kms_mode_by_the_owner_from_far_away(signer):
     assert signer.status()["auth_mode"] == "report"
 
 
-@pytest.mark.long_form
 def test_T14_quorum_mode_by_people_who_are_far_away(signer):
     """Setup token, init, register, unseal, rehearse, rotate, approve: each verifies the enclave before it sends anything."""
     people = {}

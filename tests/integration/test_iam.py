@@ -13,7 +13,6 @@ import pytest
 import interop
 import messages
 from daemon import wait_for
-from forms import some
 from key_routes import CHAMBER, call, delete_keys, import_body, import_keys, sign
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -61,7 +60,7 @@ def test_the_policies_are_enough_to_init_and_to_run(make_daemon, aws):
 
 
 @needs_moto
-@pytest.mark.parametrize("without", some(["GetItem", "PutItem", "CreateTable", "DescribeTable", "DescribeTimeToLive", "Scan", "Query"], 2))
+@pytest.mark.parametrize("without", ["CreateTable", "DescribeTable", "DescribeTimeToLive", "Scan", "GetItem", "PutItem", "Query"])
 def test_each_permission_is_needed(make_daemon, aws, without):
     """Without one of them init ends, and the log says at which store."""
     environment = aws.user("maker", *RUN, *INIT, f"-dynamodb:{without}")
@@ -72,7 +71,6 @@ def test_each_permission_is_needed(make_daemon, aws, without):
     assert '"error":"STATE"' in done.stderr or '"error":"STORE"' in done.stderr, done.stderr
 
 
-@pytest.mark.long_form
 @needs_moto
 def test_who_runs_it_makes_no_table(make_daemon, aws):
     environment = aws.user("runner", *RUN)
@@ -84,7 +82,6 @@ def test_who_runs_it_makes_no_table(make_daemon, aws):
     assert aws.count("CreateTable") <= 2 and aws.count("PutItem") == 0 and aws.count("TransactWriteItems") == 0
 
 
-@pytest.mark.long_form
 @needs_moto
 def test_a_permission_that_is_taken_away_stops_signing_and_nothing_else(make_daemon, aws):
     environment = aws.user("maker", *RUN, *INIT)
@@ -163,7 +160,7 @@ def test_the_policies_of_a_key_store_are_enough_and_each_permission_is_used(make
 
 
 @needs_moto
-@pytest.mark.parametrize("without", some(["PutItem", "DescribeTable", "DescribeTimeToLive", "GetItem", "Query"], 2))
+@pytest.mark.parametrize("without", ["DescribeTable", "DescribeTimeToLive", "GetItem", "PutItem", "Query"])
 def test_each_permission_of_a_key_store_is_needed(make_daemon, aws, without):
     """Without one of them no key is taken, and none is lost: keys that are in files sign."""
     maker, runner = aws.user("maker", KEYS_RUN, KEYS_INIT), aws.user("runner", KEYS_RUN, f"-dynamodb:{without}")

@@ -10,7 +10,6 @@ import sys
 import interop
 import pytest
 from daemon import merge, wait_for
-from forms import some
 from key_routes import CHAMBER as KEYS_ROUTE
 from key_routes import import_keys, sign
 from seal_client import CHAMBER, Operator, call, init, register_all, state, status
@@ -104,7 +103,7 @@ def _make_signer(make_daemon, kms):
 # --- one signer -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", some(MODES, 1))
+@pytest.mark.parametrize("mode", MODES)
 def test_T25_a_latched_chamber_asks_no_kms(make_signer, kms, operators, mode):
     daemon = make_signer()
     make_chamber(daemon, kms, operators, mode)
@@ -194,7 +193,7 @@ def test_T25_P25_a_latched_quorum_whose_kms_keys_are_lost_opens_by_break_glass(m
 
 
 @pytest.mark.points
-@pytest.mark.parametrize("point", some(["LIFTED_RECORD", "LIFTED_FILE"], 1))
+@pytest.mark.parametrize("point", ["LIFTED_RECORD", "LIFTED_FILE"])
 def test_T25_a_lifting_of_the_owner_that_is_killed_is_done_again(make_signer, kms, operators, point):
     daemon = make_signer()
     make_chamber(daemon, kms, operators, "kms")
@@ -257,7 +256,7 @@ def _remove(path):
         os.unlink(path)
 
 
-@pytest.mark.parametrize("mode", some(MODES, 1))
+@pytest.mark.parametrize("mode", MODES)
 def test_T25_replicas_with_kms_keys_are_sealed_together_and_opened_each(pair, kms, operators, mode):
     one, two = pair
     make_chamber(one, kms, operators, mode)
@@ -280,7 +279,7 @@ def test_T25_replicas_with_kms_keys_are_sealed_together_and_opened_each(pair, km
     signs_again(two, 6, 7)
 
 
-@pytest.mark.parametrize("mode", some(MODES, 1))
+@pytest.mark.parametrize("mode", MODES)
 def test_T25_a_replica_that_was_away_when_it_was_sealed_begins_latched(pair, kms, operators, mode):
     one, two = pair
     make_chamber(one, kms, operators, mode)

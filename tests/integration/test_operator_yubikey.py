@@ -49,7 +49,6 @@ def test_T15_a_challenge_rolls_at_each_unsealing_and_at_nothing_else(workdir, ma
     key.close()
 
 
-@pytest.mark.long_form
 def test_another_key_opens_nothing_and_the_right_one_still_does(workdir, make_daemon):
     one, key = begin(workdir, make_daemon)
     stranger = YubiKey(workdir / "s.sock", secret=b"another secret of 20")

@@ -66,7 +66,7 @@ full: export CC_FULL = 1
 full: deps-test lint test-builds
 	tools/run-tests -j $(PLACES) --timeout 3600
 	$(MAKE) fuzz FUZZ_SECONDS=600
-	$(MAKE) e2e
+	$(MAKE) e2e package-test screenshots reproduce arm64
 
 fuzz: deps-test
 	$(CONFIGURE) -B build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug -DCC_FUZZ=ON \

@@ -36,7 +36,7 @@ set(cc_run
     "^(unit/(cli/test_(web3signer|key_source|doctor)|keys/test_eip2335_make)$|fuzz/(web3signer|key_source)$|integration/test_(web3signer|migrate|key_sources|doctor|help|docs|supply_chain)$)"
     "^(unit/(trace/|codec/test_traceparent$|config/test_otlp_url$|core/test_tracing$)|fuzz/traceparent$|integration/test_tracing$)"
     "^(unit/(app/test_handed|front/test_readiness)$|fuzz/backup$|integration/test_(upgrade|backup|schema|way_back)$)"
-    "^integration/test_(openapi|newcomer)$")
+    "^(unit/cli/test_(foreign_text|json_object|signer_client)|integration/test_(demo|examples|hand_over|newcomer|openapi|release_binary|runbook|runbook_ceremony|slashing_huge))$")
 # What has threads runs under TSan: all that may (CC_FULL), or those programs alone in which they meet.
 set(cc_threaded
     "^unit/(wire/test_door|vault/test_(threads|vault|key_table)|trace/test_exporter|app/test_logpipe|aws/test_(session|inputs)|keys/test_load)$"

@@ -1,4 +1,5 @@
-/* A backup's file. One that is taken is written again as it was, and its parts lie inside it. */
+/* A backup's file, and its list of disabled keys. One that is taken is written again as it was, and its parts lie inside it; a key
+ * that is taken from the list is the key that a list with it alone has. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -9,9 +10,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_disabled(struct span list)
+{
+    struct eth_pubkey pubkey, again;
+    while (!backup_take_disabled(&list, &pubkey).code) {
+        CC_CLEANUP(buf_release) struct buf alone = buf_init(256);
+        cc_assert(!backup_put_disabled(&alone, &pubkey).code);
+        struct span rest = buf_span(&alone);
+        cc_assert(!backup_take_disabled(&rest, &again).code && rest.len == 0);
+        cc_assert(!memcmp(&pubkey, &again, sizeof pubkey));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct backup backup;
+    check_disabled(span_of(data, size));
     CC_CLEANUP(buf_release) struct buf again = buf_init(size + 1);
     if (backup_read(span_of(data, size), &backup).code)
         return 0;

@@ -14,7 +14,7 @@ import uuid
 import aws as aws_module
 import kms as kms_module
 from certificates import Pair
-from machine import PARENT_CID, wait_for
+from qemu import PARENT_CID, wait_for
 from ways import PROGRAM, program
 
 REGION = aws_module.REGION

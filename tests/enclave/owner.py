@@ -5,7 +5,7 @@ import json
 import subprocess
 
 from image import TLS_PORT
-from machine import wait_for
+from qemu import wait_for
 from ways import PROGRAM, Bridge, attest_proxy, curl
 import interop
 from key_routes import keystore

@@ -7,7 +7,7 @@ import time
 
 import image as images
 from image import PUBLIC, TLS_PORT, messages
-from machine import Machine, wait_for
+from qemu import Machine, wait_for
 from ways import TOOLS, Bridge, attest_proxy, curl, predicted, report, sign, wait_answer
 import nsm_device  # of tests/support, where image.py has put the path
 

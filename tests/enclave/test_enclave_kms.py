@@ -9,7 +9,7 @@ import pytest
 import image as images
 from cloud import Cloud
 from image import TLS_PORT, messages
-from machine import Machine, wait_for
+from qemu import Machine, wait_for
 from owner import Owner
 from ways import TOOLS, predicted, report
 import nsm_device

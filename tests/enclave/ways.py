@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 from image import PORT, PUBLIC
-from machine import Tools, wait_for
+from qemu import Tools, wait_for
 
 TOOLS = Tools(os.environ["CC_ENCLAVE_QEMU"], os.environ["CC_ENCLAVE_VSOCK"])
 PROGRAM = pathlib.Path(os.environ["CC_ENCLAVE_PROGRAM"])

@@ -112,6 +112,28 @@ static void what_eth_docker_says(void **state)
     assert_true(says(&w.notes, "--slashing-protection-db-password: stood on the command line"));
 }
 
+/* A file as charts have it: lists of one star, and an option that releases before 25.12 had. */
+static void what_a_chart_says(void **state)
+{
+    (void)state;
+    assert_int_equal(take(NULL, (const char *const[]){"eth2", OFF, NULL}).code, 0);
+    assert_int_equal(web3signer_take_file(&w, "f",
+                                          span_str("swagger-ui-enabled: true\n"
+                                                   "http-host-allowlist: [\"*\"]\n"
+                                                   "http-cors-origins: [\"*\"]\n"
+                                                   "metrics-host-allowlist: [\"*\"]\n"
+                                                   "data-path: \"/data/web3signer\"\n"
+                                                   "eth2.key-manager-api-enabled: false\n"))
+                         .code,
+                     0);
+    assert_int_equal(web3signer_plan(&w, "/here").code, 0);
+    assert_int_equal(w.fault_count, 0);
+    assert_string_equal(set("data_dir"), "/data/web3signer");
+    assert_string_equal(set("server.host_allowlist"), "*");
+    assert_null(set("http.key_manager_api.enabled"));
+    assert_true(says(&w.notes, "--swagger-ui-enabled: no such page is served"));
+}
+
 static void flags_are_before_variables_and_those_before_the_file(void **state)
 {
     (void)state;
@@ -399,6 +421,7 @@ int main(void)
         cmocka_unit_test(each_row_has_a_fate),
         cmocka_unit_test(what_ethereum_package_says),
         cmocka_unit_test(what_eth_docker_says),
+        cmocka_unit_test(what_a_chart_says),
         cmocka_unit_test(flags_are_before_variables_and_those_before_the_file),
         cmocka_unit_test(own_variables_are_before_defaults),
         cmocka_unit_test(booleans),

@@ -81,6 +81,7 @@ write_line(enum log_level level, const char *message, const struct log_field *fi
 static void log_slashable(const struct sign_outcome *outcome,
                           const char *pubkey,
                           const struct a_signed *answer,
+                          const char *request,
                           const char *trace_id,
                           uint32_t held_back)
 {
@@ -92,6 +93,7 @@ static void log_slashable(const struct sign_outcome *outcome,
                                       KV_NUM("slot", outcome->claim.slot),
                                       KV_NUM("earlier_slot", answer->earlier_slot),
                                       KV_NUM("lines_held_back", held_back),
+                                      KV_STR("request", request),
                                       KV_STR("trace_id", trace_id)};
     const struct log_field vote[] = {KV_STR("rule", rule),
                                      KV_STR("key", pubkey),
@@ -101,6 +103,7 @@ static void log_slashable(const struct sign_outcome *outcome,
                                      KV_NUM("earlier_source", answer->earlier_source),
                                      KV_NUM("earlier_target", answer->earlier_target),
                                      KV_NUM("lines_held_back", held_back),
+                                     KV_STR("request", request),
                                      KV_STR("trace_id", trace_id)};
     if (outcome->slashable == SLASHABLE_BLOCK)
         write_line(LOG_LEVEL_NOTICE, message, block, ARRAY_LEN(block));
@@ -118,14 +121,16 @@ static void log_failure(const struct sign_outcome *outcome,
     uint32_t held_back = 0;
     char digits[2 * sizeof *pubkey + 1];
     char trace_id[TRACE_TEXT_SIZE];
+    char request[A_REQUEST_ID_SIZE];
     /* A client may well ask without a token first, and bad ones are told in sums (authority_tick()). */
     if (error_is(err, ERROR_UNAUTHENTICATED) || !report_may_log(&budgets[err.code], &held_back))
         return;
     hex_encode(pubkey, sizeof *pubkey, digits);
     digits[2 * sizeof *pubkey] = 0;
     tracing_id_text(traced->trace_id, trace_id);
+    a_request_id(answer->id, request);
     if (error_is(err, ERROR_SLASHABLE)) {
-        log_slashable(outcome, digits, answer, trace_id, held_back);
+        log_slashable(outcome, digits, answer, request, trace_id, held_back);
         return;
     }
     const char *rule =
@@ -139,21 +144,24 @@ static void log_failure(const struct sign_outcome *outcome,
                                        KV_STR("operation", operation_names[outcome->kind]),
                                        KV_STR("key", digits),
                                        KV_NUM("lines_held_back", held_back),
+                                       KV_STR("request", request),
                                        KV_STR("trace_id", trace_id)};
     write_line(level_of(err), "a signing request was refused", fields, ARRAY_LEN(fields));
 }
 
-void report_denied(enum auth_scope scope, const struct auth_verdict *verdict)
+void report_denied(uint64_t id, enum auth_scope scope, const struct auth_verdict *verdict)
 {
     static struct report_budget budget;
     uint32_t held_back = 0;
+    char request[A_REQUEST_ID_SIZE];
     if (verdict->error == ERROR_UNAUTHENTICATED || !report_may_log(&budget, &held_back))
         return;
+    a_request_id(id, request);
     log_warn("a request was refused", KV_STR("scope", scope_name(scope)),
              KV_STR("principal", verdict->principal),
              KV_STR("rule", policy_rule_name((enum policy_rule)verdict->rule)),
              KV_STR("policy", verdict->reason.policy), KV_NUM("number", verdict->reason.number),
-             KV_NUM("lines_held_back", held_back));
+             KV_NUM("lines_held_back", held_back), KV_STR("request", request));
 }
 
 void report_answer(const struct sign_outcome *outcome,

@@ -33,7 +33,7 @@ void report_init(void);
 /* The value of the label `operation`; KIND_END for a request that named no kind. */
 uint32_t report_label(enum eth_kind kind);
 
-/* Counts one answer and, where it is a failure, logs it, with the id of its trace where it has one. `arrived_ns` 0: not timed;
+/* Counts one answer and, where it is a failure, logs it, with the request's id and with its trace's where it has one. `arrived_ns` 0: not timed;
  * else the moment of the answer is a mark of its trace.
  */
 void report_answer(const struct sign_outcome *outcome,
@@ -43,6 +43,6 @@ void report_answer(const struct sign_outcome *outcome,
                    uint64_t arrived_ns);
 
 /* Logs that a question other than a signing request was refused. */
-void report_denied(enum auth_scope scope, const struct auth_verdict *verdict);
+void report_denied(uint64_t id, enum auth_scope scope, const struct auth_verdict *verdict);
 
 #endif

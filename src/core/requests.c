@@ -212,7 +212,7 @@ deny(struct reader *reader, uint64_t id, enum auth_scope scope, const struct aut
 {
     const struct a_denied answer = {
         .id = id, .error = verdict->error, .rule = verdict->rule, .reason = verdict->reason};
-    report_denied(scope, verdict);
+    report_denied(id, scope, verdict);
     return send_one(reader, A_DENIED, &answer, sizeof answer);
 }
 

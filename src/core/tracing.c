@@ -95,19 +95,16 @@ static bool random_id(struct tracing *tracing, uint8_t *ret_id, size_t len)
     return !trace_id_is_none(ret_id, len);
 }
 
-/* Whose trace, and whether it is sampled; all zeros where nobody named one and ours is not. */
-static bool choose(struct tracing *tracing,
-                   const struct a_trace *from,
-                   uint8_t ret_trace_id[static TRACE_ID_SIZE])
+/* Whose trace, and whether it is sampled; the caller's stands there already, zeros where nobody named one and ours is not. */
+static bool
+choose(struct tracing *tracing, const struct a_trace *from, uint8_t trace_id[static TRACE_ID_SIZE])
 {
-    if (!trace_id_is_none(from->trace_id, TRACE_ID_SIZE)) {
-        memcpy(ret_trace_id, from->trace_id, TRACE_ID_SIZE);
+    if (!trace_id_is_none(from->trace_id, TRACE_ID_SIZE))
         return from->sampled != 0;
-    }
     uint8_t id[TRACE_ID_SIZE];
     if (!tracing->bound || !random_id(tracing, id, sizeof id) || !sampler_takes(tracing->bound, id))
         return false;
-    memcpy(ret_trace_id, id, TRACE_ID_SIZE);
+    memcpy(trace_id, id, TRACE_ID_SIZE);
     return true;
 }
 

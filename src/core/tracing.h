@@ -2,7 +2,8 @@
  *
  * WHAT      Decides at a request's arrival: what the caller's traceparent says, else a ratio of random trace ids. Where it is traced,
  *           a record goes with it and collects the moments that the latency histograms are made of anyway.
- * PROMISE   No clock is read for it. Without tracing, and for a request that is not traced, nothing happens but a comparison. A span
+ * PROMISE   No clock is read for it. Without tracing, and for a request that is not traced, nothing happens but that its caller's
+ *           trace is kept for log lines. A span
  *           holds operation, status, error, rule, slot or epochs, and batch size: no key, no caller, no address.
  * THREADS   tracing_begin(): door A's reader. tracing_end(), tracing_forget(): any. open, before the process has a second thread.
  * OWNERSHIP A record is its request's until end or forget.
@@ -11,6 +12,8 @@
  */
 #ifndef CORE_TRACING_H
 #define CORE_TRACING_H
+
+#include <string.h>
 
 #include "config/config.h"
 #include "core/sign_path.h"
@@ -47,6 +50,7 @@ static inline void tracing_begin(struct tracing *tracing,
                                  struct traced *ret_traced)
 {
     *ret_traced = (struct traced){0};
+    memcpy(ret_traced->trace_id, from->trace_id, TRACE_ID_SIZE);
     if (tracing)
         tracing_decide(tracing, from, arrived_ns, ret_traced);
 }

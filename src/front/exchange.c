@@ -30,12 +30,11 @@ enum {
     SIGN_FIT = DOOR_FIT(sizeof(struct a_sign)),
     QUERY_FIT = DOOR_FIT(sizeof(struct a_query)),
     KEYS_MAX = 64 << 20, /* bytes of one list of public keys: more than a million */
-    LOOK_MS = 1000,      /* the table is long: not at each tick */
-    INDEX_BITS = 20,
-    ITEM_BITS = 12
+    LOOK_MS = 1000       /* the table is long: not at each tick */
 };
 
-_Static_assert(INDEX_BITS + ITEM_BITS == 32 && BATCH_ITEMS_MAX <= 1 << ITEM_BITS, "ids");
+_Static_assert(A_ID_INDEX_BITS + A_ID_ITEM_BITS == 32 && BATCH_ITEMS_MAX <= 1 << A_ID_ITEM_BITS,
+               "ids");
 
 static uint64_t pack(uint64_t generation, enum ticket_state state)
 {
@@ -50,12 +49,12 @@ static uint64_t generation_of(uint64_t state)
 /* The id carries 32 bits of the generation: it comes round after four thousand million uses of one ticket. */
 static uint64_t id_of(uint32_t index, uint64_t generation, uint32_t item)
 {
-    return (generation & UINT32_MAX) << 32 | item << INDEX_BITS | index;
+    return (generation & UINT32_MAX) << 32 | item << A_ID_INDEX_BITS | index;
 }
 
 static uint32_t item_of(uint64_t id)
 {
-    return (uint32_t)id >> INDEX_BITS;
+    return (uint32_t)id >> A_ID_INDEX_BITS;
 }
 
 static bool
@@ -67,7 +66,7 @@ move(struct ticket *t, uint64_t generation, enum ticket_state from, enum ticket_
 
 CC_ERR exchange_init(struct exchange *x, uint32_t count, exchange_done_fn *done)
 {
-    cc_assert(count <= 1U << INDEX_BITS);
+    cc_assert(count <= 1U << A_ID_INDEX_BITS);
     *x = (struct exchange){.count = count, .done = done, .fd = -1, .queue_cap = 2 * count};
     cc_assert(pthread_mutex_init(&x->free_lock, NULL) == 0 &&
               pthread_mutex_init(&x->queue_lock, NULL) == 0);
@@ -140,6 +139,7 @@ void ticket_release(struct exchange *x, struct ticket *t)
     t->err = CC_OK;
     t->denied = false;
     atomic_store(&t->limit_ms, 0);
+    t->id = 0;
     t->owner = NULL;
     t->done = NULL;
     atomic_store(&t->state, pack(generation_of(state), STATE_FREE));
@@ -192,7 +192,8 @@ static bool enqueue(struct exchange *x, uint64_t id, bool first)
 
 static void give_ids(struct ticket *t, uint64_t generation, uint64_t asked_ns)
 {
-    uint64_t id = id_of(t->index, generation, 0);
+    const uint64_t id = id_of(t->index, generation, 0);
+    t->id = id;
     switch (t->ask) {
     case TICKET_SIGN:
         t->question.sign.id = id;
@@ -267,7 +268,7 @@ void ticket_submit(struct exchange *x, struct ticket *t)
 
 static struct ticket *ticket_of(struct exchange *x, uint64_t id, uint64_t *ret_state)
 {
-    uint32_t index = (uint32_t)id & ((1U << INDEX_BITS) - 1);
+    uint32_t index = (uint32_t)id & ((1U << A_ID_INDEX_BITS) - 1);
     if (index >= x->count)
         return NULL;
     struct ticket *t = &x->tickets[index];

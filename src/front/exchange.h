@@ -55,6 +55,7 @@ typedef void exchange_done_fn(struct ticket *ticket);
 
 struct ticket {
     uint32_t index;
+    uint64_t id;            /* under which its holder asked last; 0: nothing yet */
     void *owner;            /* of who took it */
     exchange_done_fn *done; /* in the place of the exchange's; NULL: that one */
     bool urgent;            /* a block: goes first, and is admitted beyond what others may have */

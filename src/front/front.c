@@ -244,7 +244,6 @@ static cc_err open_front(struct front *f)
         .server = server,
         .config = f->room->config,
         .allow_plaintext = f->room->config->auth.allow_plaintext,
-        .traces = config_traces(f->room->config),
         .network = &f->network,
         .exchange = &f->exchange,
         .metrics = cells,

@@ -531,7 +531,6 @@ CC_ERR http_open(const struct http_options *options, struct http **ret_http)
     h->config = options->server;
     h->keys_config = options->config;
     h->allow_plaintext = options->allow_plaintext;
-    h->traces = options->traces;
     h->network = options->network;
     h->exchange = options->exchange;
     h->metrics = options->metrics;

@@ -34,7 +34,6 @@ struct http_options {
     const struct server_config *server;
     const struct config *config; /* what the key routes take */
     bool allow_plaintext;        /* auth.allow_plaintext */
-    bool traces;                 /* traceparent headers are read */
     const struct eth_network *network;
     struct exchange
         *exchange; /* its tickets are as many as http_tickets() says; `done` is http_done() */

@@ -185,7 +185,6 @@ struct proxy_gate;
 struct http {
     const struct server_config *config;
     bool allow_plaintext; /* auth.allow_plaintext */
-    bool traces;          /* the core has a collector for them */
     const struct eth_network *network;
     struct exchange *exchange;
     const struct metric_cells *metrics;

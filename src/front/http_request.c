@@ -36,6 +36,14 @@ static bool add_page_headers(struct MHD_Response *response)
     return ok;
 }
 
+/* For whoever looks for the core's line of what failed. */
+static bool add_request_id(struct MHD_Response *response, const struct ticket *ticket)
+{
+    char text[A_REQUEST_ID_SIZE];
+    a_request_id(ticket->id, text);
+    return !ticket->id || MHD_add_response_header(response, "X-Request-Id", text) == MHD_YES;
+}
+
 static enum MHD_Result queue_answer(struct request *r, struct header header)
 {
     struct http *h = r->http;
@@ -45,6 +53,8 @@ static enum MHD_Result queue_answer(struct request *r, struct header header)
         return MHD_NO;
     bool ok =
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, header.type) == MHD_YES;
+    if (header.status >= 400)
+        ok = ok && add_request_id(response, r->ticket);
     if (header.status == 405)
         ok = ok &&
              MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->match.allow) == MHD_YES;
@@ -149,7 +159,7 @@ static enum MHD_Result take_header(void *request,
              span_of(value ? value : name + name_len, value ? value_len : 0));
     if (span_is_nocase(span_of(name, name_len), "Authorization"))
         caller_take_authorization(r, value, value_len);
-    if (r->http->traces && span_is_nocase(span_of(name, name_len), "traceparent"))
+    if (span_is_nocase(span_of(name, name_len), "traceparent"))
         trace_take_header(r, span_of(value, value_len));
     return MHD_YES;
 }

@@ -10,6 +10,9 @@
 #ifndef WIRE_DOOR_A_H
 #define WIRE_DOOR_A_H
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "codec/traceparent.h"
 #include "eth/sign_request.h"
 #include "wire/caller.h"
@@ -36,6 +39,21 @@ enum door_a_type {
     A_KEYS_DONE = 0x28,      /* struct a_keys_done */
     A_ATTESTED = 0x2a,       /* struct a_attested */
 };
+
+/* An id is the front's, echoed: of its 64 bits these two lots are the ticket's index and the item of a batch, the rest how often the
+ * ticket was used. Without the item it names the request, in the front's answer (X-Request-Id) and in the core's log lines.
+ */
+enum {
+    A_ID_INDEX_BITS = 20,
+    A_ID_ITEM_BITS = 12,
+    A_REQUEST_ID_SIZE = 17 /* hexadecimal digits, and the terminator */
+};
+
+static inline void a_request_id(uint64_t id, char ret_text[static A_REQUEST_ID_SIZE])
+{
+    const uint64_t item = ((UINT64_C(1) << A_ID_ITEM_BITS) - 1) << A_ID_INDEX_BITS;
+    (void)snprintf(ret_text, A_REQUEST_ID_SIZE, "%016" PRIx64, id & ~item);
+}
 
 enum {
     A_NAME_MAX = 40 /* of a policy; with the terminator */

@@ -133,6 +133,30 @@ def test_a_refusal_tells_its_rule_and_the_log_its_trace(signer, collector):
     assert KEYS[0] not in json.dumps(collector.spans) and "ab" * 48 not in json.dumps(collector.spans)
 
 
+def refusal_line(signer, answer):
+    """The one log line of a refused request, by its answer's id."""
+    request = answer[1]["x-request-id"]
+    assert re.fullmatch("[0-9a-f]{16}", request)
+    lines = [json.loads(line) for line in signer.log_text().splitlines() if f'"request":"{request}"' in line]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_a_refusal_has_an_id_that_the_log_has_too_and_its_trace_without_a_collector(make_daemon):
+    signer = make_daemon(keys=interop.SECRETS[:1])
+    signer.init()
+    signer.start()
+    header, trace = traceparent("00")
+    refused = signer.sign("0x" + "ab" * 48, messages.randao(3), {**header, "X-Request-Id": "of-the-client"})
+    again = signer.sign("0x" + "cd" * 48, messages.randao(3))
+    good = signer.sign(KEYS[0], messages.randao(3), header)
+    assert (refused[0], again[0], good[0]) == (404, 404, 200)
+    line, other = refusal_line(signer, refused), refusal_line(signer, again)
+    assert (line["key"], line["trace_id"]) == ("ab" * 48, trace)
+    assert other["key"] == "cd" * 48 and "trace_id" not in other
+    assert "x-request-id" not in good[1] and "x-request-id" not in signer.get("/no/such/route")[1]
+
+
 def test_the_header_is_honoured_or_ignored(signer, collector):
     unsampled, silent = traceparent("00")
     assert signer.sign(KEYS[0], fresh_attestation(), unsampled)[0] == 200

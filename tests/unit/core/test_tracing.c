@@ -44,7 +44,7 @@ static struct traced begin(const struct a_trace *from)
     return traced;
 }
 
-static void test_without_a_collector_there_is_nothing(void **state)
+static void test_without_a_collector_there_is_the_callers_id_alone(void **state)
 {
     (void)state;
     config_defaults(&config);
@@ -52,7 +52,7 @@ static void test_without_a_collector_there_is_nothing(void **state)
     assert_null(tracing);
     const struct traced traced = begin(&sampled);
     assert_null(traced.record);
-    assert_true(trace_id_is_none(traced.trace_id, TRACE_ID_SIZE));
+    assert_memory_equal(traced.trace_id, sampled.trace_id, TRACE_ID_SIZE);
     assert_int_equal(tracing_start(tracing, "x").code, 0);
 }
 
@@ -150,7 +150,7 @@ static void test_ids_as_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_without_a_collector_there_is_nothing, end),
+        cmocka_unit_test_teardown(test_without_a_collector_there_is_the_callers_id_alone, end),
         cmocka_unit_test_teardown(test_a_caller_decides_for_his_own, end),
         cmocka_unit_test_teardown(test_with_a_ratio_of_one_only_a_caller_says_no, end),
         cmocka_unit_test_teardown(test_a_ratio_takes_its_part, end),

@@ -51,6 +51,16 @@ def test_several_keys_make_a_list_in_a_policy():
         assert filled["Statement"][0]["Resource"] == ["arn:a", "arn:b"]
 
 
+def test_the_chambers_id_is_filled_in_as_the_encryption_context_has_it():
+    """Without 0x, as the sed of deploy/iam does it: with it, KMS would refuse every call (src/seal/kms.c)."""
+    assert "hex_encode(chamber_id, 32, kms->chamber)" in (SOURCE_DIR / "src/seal/kms.c").read_text()
+    assert "sed -n 's/^chamber 0x//p'" in (IAM / "README.md").read_text()
+    for name in ("kms", "iam"):
+        assert re.findall(r'"@CHAMBER_ID@", (.+)\),$', module(name), flags=re.M) == ['trimprefix(var.chamber_id, "0x")'], name
+    for name in KMS:
+        assert '"kms:EncryptionContext:chamber": "@CHAMBER_ID@"' in (IAM / f"{name}.json").read_text()
+
+
 def test_tables_are_what_the_program_makes():
     asked = (SOURCE_DIR / "src/aws/dynamodb_table.c").read_text().replace('\\"', '"')
     asked = re.sub(r'"\s*\n\s*"', "", asked[asked.index('"BillingMode"'):])

@@ -81,6 +81,7 @@ locals {
     local.kms && var.ceremony ? ["kms-ceremony"] : [],
   ))
   templates = { for name in local.files : name => file("${path.module}/../../iam/${name}.json") }
+  # The encryption context has the chamber's id without 0x.
   policies = { for name, text in local.templates : name =>
     replace(replace(replace(replace(replace(replace(replace(replace(text,
       "@PARTITION@", data.aws_partition.current.partition),
@@ -89,7 +90,7 @@ locals {
       "@HISTORY_TABLE@", coalesce(var.history_table, "-")),
       "@STATE_TABLE@", coalesce(var.state_table, "-")),
       "@KEYS_TABLE@", coalesce(var.keys_table, "-")),
-      "@CHAMBER_ID@", var.chamber_id),
+      "@CHAMBER_ID@", trimprefix(var.chamber_id, "0x")),
     "\"@KEY_ARN@\"", join(", ", [for arn in var.kms_key_arns : jsonencode(arn)]))
   }
 }

@@ -42,8 +42,9 @@ variable "tags" {
 
 locals {
   template = file("${path.module}/../../iam/kms-key-policy.json")
+  # The encryption context has the id without 0x.
   policy = replace(replace(replace(local.template,
-    "@CHAMBER_ID@", var.chamber_id),
+    "@CHAMBER_ID@", trimprefix(var.chamber_id, "0x")),
     "@SIGNER_ARN@", var.signer_arn),
   "@ADMIN_ARN@", var.admin_arn)
 }

@@ -21,6 +21,7 @@ import interop
 import keystores
 import messages
 from daemon import SOURCE_DIR, Connection, Daemon, binary_with_switches, children_of, fresh_dir, release_binary, wait_for
+from test_slashing_cli import interchange, validator
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import postgres  # noqa: E402  pylint: disable=wrong-import-position
@@ -269,6 +270,16 @@ class Container(Daemon):
             return super().post(path, body, headers)
 
 
+def import_through_a_pipe(first):
+    """As `kubectl exec -i` does: what comes by standard input is kept where the command stands, which is the data's place in the chart."""
+    history = json.dumps(interchange(validator(interop.PUBKEYS[1], [1], [(0, 1)]))).encode()
+    for folder, code in ((f"/{DATA}", 0), ("/", 1)):
+        run = ["nsenter", "--target", str(first), "--mount", "--pid", "--root", f"--wd=/proc/{first}/root{folder}", f"--setuid={USER}", f"--setgid={USER}",
+               "/usr/bin/containment-chamber", "slashing", "import", "--from", "-", "--signer-url", f"unix:/{DATA}/admin.sock"]  # fmt: skip
+        done = subprocess.run(run, input=history, capture_output=True, check=False, timeout=60)
+        assert done.returncode == code and (b"1 validators: 1 blocks and 1 attestations added" in done.stdout) == (code == 0), (folder, done)
+
+
 @needs_root
 def test_the_image_signs_as_another_user_in_a_root_that_it_cant_write(image, workdir):
     container = Container(workdir, image, {"data_dir": f"/{DATA}", "server": {"admin_socket": "admin.sock"},
@@ -299,6 +310,7 @@ def test_the_image_signs_as_another_user_in_a_root_that_it_cant_write(image, wor
         assert status["Uid"].split() == [str(USER)] * 4 and status["NoNewPrivs"] == "1"
         assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
         assert re.search(r" / ro,", pathlib.Path(f"/proc/{first}/mountinfo").read_text())
+        import_through_a_pipe(first)
         os.kill(first, signal.SIGTERM)
         assert container.process.wait(60) == 0, "a container is stopped by SIGTERM to its first process"
     finally:

@@ -90,7 +90,7 @@ def test_a_pod_is_restricted(render):
     assert security["capabilities"] == {"drop": ["ALL"]} and "privileged" not in security
     assert all(set(volume) <= {"name", "configMap", "secret"} for volume in pod["volumes"])
     mounted = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
-    assert [path for path, mount in mounted.items() if not mount.get("readOnly")] == ["/var/lib/containment-chamber"]
+    assert [path for path, mount in mounted.items() if not mount.get("readOnly")] == ["/var/lib/containment-chamber"] == [container["workingDir"]]
     assert "--init-if-missing" not in container["args"]
 
 

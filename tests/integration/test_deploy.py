@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from daemon import SOURCE_DIR, binary_with_switches
+from daemon import SOURCE_DIR, binary_with_switches, build_dir
 
 MANUAL = SOURCE_DIR / "docs/man/containment-chamber.1.scd"
 UNIT = SOURCE_DIR / "deploy/systemd/containment-chamber.service"
@@ -281,3 +281,13 @@ def test_the_enclaves_file_is_valid_with_an_owner_and_signs_for_nobody_unasked(w
     state = re.search(r"^signer_state:\n((?:  .*\n)+)", result.stdout, flags=re.M).group(1)
     assert "  seal: ceremony\n" in state and "  kms: true\n" in state and "  backend: dynamodb\n" in state
     assert re.search(r"allowed_kms_key_arns: \[.*arn:aws:kms:", state)
+
+
+def test_what_is_installed_without_the_package(workdir):
+    """By `cmake --install`: what the package has, but for documentation and what is a package's own."""
+    subprocess.run(["cmake", "--install", build_dir(), "--prefix", workdir / "usr"], capture_output=True, check=True)
+    files = {path.relative_to(workdir).as_posix() for path in workdir.rglob("*") if path.is_file()}
+    manual = {"usr/share/man/man1/containment-chamber.1"} if "CC_SCDOC:FILEPATH=/" in (build_dir() / "CMakeCache.txt").read_text() else set()
+    assert files == {"usr/bin/containment-chamber", "usr/lib/systemd/system/containment-chamber.service", "usr/lib/systemd/system/containment-chamber.socket",
+                     "usr/lib/sysusers.d/containment-chamber.conf", "usr/lib/tmpfiles.d/containment-chamber.conf",
+                     "usr/share/bash-completion/completions/containment-chamber", "usr/share/zsh/vendor-completions/_containment-chamber", *manual}  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import interop
 import keystores
 import messages
-from daemon import SOURCE_DIR, Connection, binary_with_switches, build_dir, fresh_dir, release_binary, wait_for
+from daemon import SOURCE_DIR, Connection, binary_with_switches, fresh_dir, release_binary, wait_for
 from forms import FULL
 from machine import Machine, missing
 
@@ -89,16 +89,6 @@ def test_its_pages_lead_to_one_another(package, workdir):
     dead = {f"{page.relative_to(folder)}: {target}" for page in pages for target, _ in links(page.read_text())
             if target and not (page.parent / target).exists() and not re.match(r"(\.\./)*(src|tests|third_party|tools)/", target)}  # fmt: skip
     assert not dead, sorted(dead)
-
-
-def test_what_is_installed_without_the_package(workdir):
-    """The same but for documentation and what is a package's own."""
-    text_of("cmake", "--install", build_dir(), "--prefix", workdir / "usr")
-    files = {path.relative_to(workdir).as_posix() for path in workdir.rglob("*") if path.is_file()}
-    manual = {"usr/share/man/man1/containment-chamber.1"} if "CC_SCDOC:FILEPATH=/" in (build_dir() / "CMakeCache.txt").read_text() else set()
-    assert files == {"usr/bin/containment-chamber", f"usr/lib/systemd/system/{UNIT}", "usr/lib/systemd/system/containment-chamber.socket",
-                     "usr/lib/sysusers.d/containment-chamber.conf", "usr/lib/tmpfiles.d/containment-chamber.conf",
-                     "usr/share/bash-completion/completions/containment-chamber", "usr/share/zsh/vendor-completions/_containment-chamber", *manual}  # fmt: skip
 
 
 def test_the_programs_configuration_takes_the_packages_file():

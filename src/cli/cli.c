@@ -81,7 +81,7 @@ static const struct command {
      "\n\n" SIGNER,
      "the keys of a running signer: list, new ones, EIP-2335 in, deposits, switched off and on, deleted, paused; moved from store to store",
      "  containment-chamber keys list --signer-url unix:/var/lib/containment-chamber/admin.sock\n"
-     "  containment-chamber keys import --from-dir validator_keys --password-file password.txt --slashing-protection interchange.json --signer-url https://signer.example:9443 --auth-token file:management.key\n"},
+     "  containment-chamber keys import --from-dir validator_keys --password-file password.txt --slashing-protection interchange.json --signer-url https://signer.example:9443 --auth-token file:importer.token\n"},
     {"operator", command_operator,
      "status | setup-token | init | tokens | register | unseal | seal | rehearse | break-glass |\n"
      "       rotate kms|quorum|mode|master | propose auto-unseal | approve | cancel | generate-root-token\n"

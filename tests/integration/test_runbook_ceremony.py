@@ -3,8 +3,12 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
+import time
 
+import interop
+import messages
 import pytest
 from daemon import SOURCE_DIR, binary_with_switches, merge, wait_for
 from key_routes import CHAMBER as KEYS_ROUTE
@@ -15,6 +19,7 @@ from test_ceremony_kms import _kms  # noqa: F401  pylint: disable=unused-import
 PAGE = (SOURCE_DIR / "docs/runbook-ceremony.md").read_text()
 BLOCKS = dict(re.findall(r"<!-- runnable: (\w+) -->\n *```sh\n(.*?)```", PAGE, flags=re.S))
 MADE = r"\n    ((?:[a-hjkmnp-z1-9]{4}-){4}[a-hjkmnp-z1-9]{4})\r?\n"
+MINIMAL_EPOCH_SECONDS = 8 * 6
 RUN = set()
 _numbers = itertools.count()
 
@@ -192,22 +197,36 @@ def test_a_suspected_leak(scene):
 
 @pytest.mark.long_form
 def test_a_clean_machine(scene, make_daemon):
+    """A chamber that operators open: its backup is made while it signs, and opened by the same ones, with the key that they pin."""
     one = first_ceremony(scene)
+    kept = {"BACKUP": str(one.workdir / "chamber.backup"), "CHAMBER_KEY": str(one.workdir / "kept.key")}
+    shutil.copy(one.daemon.data_dir / "chamber.key", kept["CHAMBER_KEY"])
+    shutil.copy(one.daemon.data_dir / "identity.pub", one.workdir / "pinned.pub")
+    digest = re.search(r"^digest (0x[0-9a-f]{64})\r?$", one.run("backup", **kept), flags=re.M)[1]
+    one.signs(1, 2, 3)  # the backup doesn't know it
     assert one.daemon.stop() == 0
-    one.run("backup", DATA_DIR=str(one.daemon.data_dir))
+    shutil.rmtree(one.daemon.data_dir)
     new = make_daemon(config=one.daemon.config)
     new.unix = one.daemon.unix
-    new.config["data_dir"] = str(new.data_dir)
-    new.write_config()
+    new.put_data_in(new.data_dir)
+    present = {"genesis_time": int(time.time()) - 397 * MINIMAL_EPOCH_SECONDS}  # until it is restored: then any epoch may be asked for
+    new.config_path.write_text(json.dumps({**new.config, **present}))
     (one.workdir / "new.yaml").symlink_to(new.config_path)
-    one.run("restore", NEW_DATA_DIR=str(new.data_dir), EPOCH="400")
+    assert "sign no block up to" in one.run("restore", DIGEST=digest, **kept)
     (one.workdir / "config.yaml").unlink()
+    (one.workdir / "identity.pub").unlink()
+    (one.workdir / "pinned.pub").rename(one.workdir / "identity.pub")
     one.daemon = new
+    new.write_config()
     one.start()
     wait_for("sealed", lambda: one.state() == "sealed")
+    assert sign(new, 1, 410, 411) == 503
     one.unseal("bob", "carol")
-    assert sign(new, 1, 2, 3) == 412  # up to the epoch that was raised to
-    one.signs(1, 401, 402)
+    status, _, why = new.sign(interop.PUBKEYS[1], messages.attestation(410, 411))
+    assert status == 503 and b"PAUSED" in why
+    one.run("resume", ADMIN_SOCKET=str(new.admin_path))
+    assert sign(new, 1, 2, 3) == sign(new, 1, 399, 400) == 412  # up to the epoch that was raised to
+    one.signs(1, 410, 411)
 
 
 @pytest.mark.long_form

@@ -24,6 +24,9 @@ PAGES = sorted((SOURCE_DIR / "docs").glob("*.md"))
 ALL = [*sorted(SOURCE_DIR.glob("*.md")), *PAGES, *sorted((SOURCE_DIR / "deploy").rglob("*.md"))]
 SETTINGS = yaml.safe_load((SOURCE_DIR / "docs/mkdocs.yml").read_text())
 BLOCK = re.compile(r"^( *)```sh\n(.*?)^ *```", flags=re.S | re.M)
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", flags=re.S | re.M)
+COMMANDS = set(re.findall(r"^\*containment-chamber (\w+)", (SOURCE_DIR / "docs/man/containment-chamber.1.scd").read_text(), flags=re.M))
+COMMAND = re.compile(rf"^\s*(?:sudo |runuser [^\n]*)?containment-chamber (?:{'|'.join(sorted(COMMANDS))})\b(?! v1)", flags=re.M)
 
 # Which test runs a page's blocks.
 RUN_BY = {
@@ -162,6 +165,14 @@ def test_every_block_is_run_or_says_why_not(page):
             continue
         by = (SOURCE_DIR / "tests/integration" / RUN_BY[name_of(page)]).read_text()
         assert f"{marker.removeprefix('runnable: ')}" in by and name_of(page).removeprefix("docs/") in by, marker
+
+
+def test_no_command_stands_in_a_block_of_no_language():
+    """Nobody would ask of such a block whether it is run."""
+    assert {"init", "server", "slashing", "operator"} <= COMMANDS
+    assert COMMAND.search("containment-chamber init -c FILE") and COMMAND.search("  sudo containment-chamber doctor") and not COMMAND.search("containment-chamber identity v1")
+    missed = [f"{name_of(page)}: {match[2]}" for page in ALL for match in FENCE.finditer(page.read_text()) if match[1] != "sh" and COMMAND.search(match[2])]
+    assert not missed, missed
 
 
 def test_the_quick_start_and_what_follows_run_as_written():

@@ -54,7 +54,7 @@ def test_every_runnable_block_is_run_here():
 
 def test_a_running_signer(workdir, live):
     daemon = live()
-    run(workdir, "running", SIGNER_URL=f"unix:{daemon.unix}")
+    run(workdir, "running", SIGNER_URL=f"unix:{daemon.admin_path}")
     assert {v["pubkey"] for v in json.loads((workdir / "history.json").read_text())["data"]} == set(interop.PUBKEYS[:2])
 
 

@@ -37,11 +37,12 @@ static bool add_page_headers(struct MHD_Response *response)
 }
 
 /* For whoever looks for the core's line of what failed. */
-static bool add_request_id(struct MHD_Response *response, const struct ticket *ticket)
+static bool add_request_id(struct MHD_Response *response, const struct ticket *ticket, int status)
 {
     char text[A_REQUEST_ID_SIZE];
     a_request_id(ticket->id, text);
-    return !ticket->id || MHD_add_response_header(response, "X-Request-Id", text) == MHD_YES;
+    return status < 400 || !ticket->id ||
+           MHD_add_response_header(response, "X-Request-Id", text) == MHD_YES;
 }
 
 static enum MHD_Result queue_answer(struct request *r, struct header header)
@@ -53,8 +54,7 @@ static enum MHD_Result queue_answer(struct request *r, struct header header)
         return MHD_NO;
     bool ok =
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, header.type) == MHD_YES;
-    if (header.status >= 400)
-        ok = ok && add_request_id(response, r->ticket);
+    ok = ok && add_request_id(response, r->ticket, header.status);
     if (header.status == 405)
         ok = ok &&
              MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->match.allow) == MHD_YES;

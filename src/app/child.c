@@ -200,7 +200,7 @@ void child_kill(struct child *child)
 {
     if (child->pid <= 0)
         return;
-    child->killed_by_us = true;
+    child->end_expected = true;
     (void)kill(child->pid, SIGKILL);
 }
 

@@ -24,8 +24,8 @@ struct child {
     int control; /* our end, non-blocking; -1: none */
     struct logpipe log;
     bool ready;
-    bool killed_by_us;
-    uint32_t failure; /* enum error_code of CONTROL_FAILED */
+    bool end_expected; /* we have killed it, or it ends with a room that is gone */
+    uint32_t failure;  /* enum error_code of CONTROL_FAILED */
 };
 
 /* What every spawn needs. */

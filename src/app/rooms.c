@@ -14,7 +14,8 @@
 #include "wire/door.h"
 
 enum {
-    LOADER_RETRY_MS = 1000
+    LOADER_RETRY_MS = 1000,
+    FRONT_END_MS = 1000 /* twice what a front takes for its last answers */
 };
 
 CC_ERR rooms_init(struct rooms *rooms, const struct rooms_setup *setup)
@@ -284,8 +285,32 @@ static void fail(struct rooms *rooms, enum error_code failure)
     rooms->stopping = true;
 }
 
-/* What hangs on a room that is gone goes with it; true when nothing of it is left. */
-static bool is_cleared(struct rooms *rooms, enum room room)
+/* A front whose core is gone tells those who wait for it (front/front.c), and ends by itself. */
+static void expect_end_of_front(struct rooms *rooms)
+{
+    struct child *front = &rooms->children[ROOM_FRONT];
+    if (!front->ready || front->end_expected)
+        return;
+    front->end_expected = true;
+    rooms->front_until_ms = clock_mono_ms() + FRONT_END_MS;
+}
+
+/* Returns how many milliseconds the room has left to end by itself; -1: none. */
+static int end_with(struct rooms *rooms, enum room room)
+{
+    const uint64_t now = clock_mono_ms();
+    if (room == ROOM_FRONT)
+        expect_end_of_front(rooms);
+    if (room == ROOM_FRONT && rooms->children[room].ready && now < rooms->front_until_ms)
+        return (int)(rooms->front_until_ms - now);
+    child_kill(&rooms->children[room]);
+    return -1;
+}
+
+/* What hangs on a room that is gone goes with it; true when nothing of it is left. Else their ends will wake us, or
+ * *ret_wait_ms is when to look again; -1: not before.
+ */
+static bool is_cleared(struct rooms *rooms, enum room room, int *ret_wait_ms)
 {
     static const enum room hangs_on[ROOM_END][ROOM_END] = {
         [ROOM_VAULT] = {ROOM_CORE, ROOM_FRONT, ROOM_LOADER},
@@ -295,7 +320,8 @@ static bool is_cleared(struct rooms *rooms, enum room room)
     for (const enum room *other = hangs_on[room]; *other; other++) {
         if (!rooms_alive(rooms, *other))
             continue;
-        child_kill(&rooms->children[*other]);
+        int wait_ms = end_with(rooms, *other);
+        *ret_wait_ms = wait_ms < 0 ? *ret_wait_ms : wait_ms;
         cleared = false;
     }
     return cleared;
@@ -349,8 +375,9 @@ static int tick_chain(struct rooms *rooms)
         enum room room = order[i].room;
         if (rooms_alive(rooms, room) || !is_wanted(rooms, room))
             continue;
-        if (!is_cleared(rooms, room))
-            return -1; /* their ends will wake us */
+        int wait_ms = -1;
+        if (!is_cleared(rooms, room, &wait_ms))
+            return wait_ms;
         if (rooms->due_ms[room] > now)
             return (int)(rooms->due_ms[room] - now);
         cc_err err = order[i].start(rooms);
@@ -548,13 +575,14 @@ static void on_end(struct rooms *rooms, struct child *child, int status)
     if (!serves(rooms) && room == ROOM_CORE && has_ended_well(status)) {
         rooms->state = ROOMS_DONE;
         rooms->stopping = true;
-    } else if (!child->killed_by_us && !rooms->stopping) {
+    } else if (!child->end_expected && !rooms->stopping) {
         on_unexpected_end(rooms, child, status);
     } else if (rooms->state == ROOMS_SERVING && room != ROOM_LOADER && !rooms->stopping) {
         rooms->state = ROOMS_RECOVERING;
     }
     child_reap(child, &rooms->setup.sink);
     if (room == ROOM_CORE) { /* what was prepared for its life is void */
+        expect_end_of_front(rooms);
         end_aws_reader(rooms);
         rooms->loader_wanted = false;
         fd_closep(&rooms->door_to_front);

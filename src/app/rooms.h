@@ -1,7 +1,8 @@
 /* app/rooms.h - the rooms of one signer: which live, which are due, and the doors between them.
  *
  * WHAT      Front death: a new front with a new door A. Core death: a new core and front, new doors B and A, the next
- *           life. Vault death: all. Loaders on the core's request, one at a time. The forwarder, where there is one, alone.
+ *           life; the front before it ends by itself, once it has answered whom it can. Vault death: all. Loaders on the
+ *           core's request, one at a time. The forwarder, where there is one, alone.
  * PROMISE   A room is started only after the one before it, and all that hung on that, have been reaped: two cores
  *           never live at once. Each life of a pair has its own door.
  * THREADS   The supervisor's one thread.
@@ -47,6 +48,7 @@ struct rooms {
     enum rooms_state state;
     enum error_code failure; /* of ROOMS_FAILED, where a room said why */
     bool drained;            /* the front's last answer is out */
+    uint64_t front_until_ms; /* when a front whose core is gone is killed */
     /* private */
     int door_to_core;      /* end of door B for the next core */
     int documents_to_core; /* the same of the door of documents, in an enclave */

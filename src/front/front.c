@@ -291,11 +291,13 @@ static void let_in_when_ready(struct front *f, uint64_t now_ms)
     http_let_in(f->http);
 }
 
-/* One order, if there is one within the tick, and what is due. */
+/* One order, if there is one within the tick, and what is due. The core's end ends the tick, and the thread that reads its door
+ * sees it at the same moment.
+ */
 static cc_err turn(struct front *f, uint64_t *ret_now_ms)
 {
-    struct pollfd orders = {.fd = f->room->control_fd, .events = POLLIN};
-    if (poll(&orders, 1, f->holding ? HOLDING_TICK_MS : TICK_MS) > 0)
+    struct pollfd fds[] = {{.fd = f->room->control_fd, .events = POLLIN}, {.fd = f->door}};
+    if (poll(fds, ARRAY_LEN(fds), f->holding ? HOLDING_TICK_MS : TICK_MS) > 0 && fds[0].revents)
         CC_TRY(receive_order(f));
     *ret_now_ms = clock_mono_ms();
     exchange_expire(&f->exchange, *ret_now_ms, HTTP_CORE_LIMIT_MS);
@@ -339,7 +341,7 @@ static cc_err serve(struct front *f)
     }
 }
 
-/* Requests that waited for a core that is gone were answered 503: lets those answers go out. */
+/* Requests that waited for a core that is gone were answered 503: lets those answers go out. The supervisor waits for them. */
 static void let_answers_out(struct front *f)
 {
     uint64_t began_ms = clock_mono_ms();

@@ -1,5 +1,5 @@
 /* front/http_inside.h - what the parts of the HTTP server share: http.c (connections), http_proxy.c (those that a proxy has
- * to introduce), http_loop.c (the threads that serve them), http_request.c (requests), http_caller.c (who asks them),
+ * to introduce), http_loop.c (the threads that serve them), http_request.c (requests), http_answer.c (what is sent back), http_caller.c (who asks them),
  * http_trace.c (which trace they belong to), http_slashing.c (work on the history), http_keys.c (work on keys) and http_attest.c (documents).
  *
  * WHAT      The structs behind front/http.h.
@@ -249,9 +249,23 @@ void *request_target_seen(void *http, const char *target, struct MHD_Connection 
 /* The thread for large bodies. */
 void *request_apart_main(void *http);
 
-/* For what answers elsewhere than in http_request.c. */
+enum http_type {
+    HTTP_JSON,
+    HTTP_TEXT,
+    HTTP_COSE,
+    HTTP_PAGE, /* HTML, for nobody to keep, to frame or to take for something else */
+    HTTP_METRICS
+};
+
+struct http_header {
+    int status;
+    enum http_type type;
+};
+
+/* In http_answer.c: r->answer, under that header. */
+enum MHD_Result request_send(struct request *r, struct http_header header);
+enum MHD_Result request_send_refusal(struct request *r, const struct refusal *refusal);
 enum MHD_Result request_send_json(struct request *r, int status);
-/* HTML, for nobody to keep, to frame or to take for something else. */
 enum MHD_Result request_send_page(struct request *r);
 enum MHD_Result request_send_error(struct request *r, cc_err err);
 /* What the ticket's error is about, in the core's own words where it has said more than the error. */

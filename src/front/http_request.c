@@ -8,142 +8,6 @@
 #include "eth/request_json.h"
 #include "front/http_inside.h"
 
-static const char json_type[] = "application/json; charset=utf-8";
-static const char text_type[] = "text/plain; charset=utf-8";
-/* Java's client, and so Teku, looks at the first scheme alone. */
-static const char challenge[] = "Basic realm=\"containment-chamber\", Bearer";
-/* RFC 9052, section 9.5.1. */
-static const char cose_type[] = "application/cose; cose-type=\"cose-sign1\"";
-static const char page_type[] = "text/html; charset=utf-8";
-static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
-
-/* --- answers ------------------------------------------------------------------------------------------------------ */
-
-struct header {
-    int status;
-    const char *type;
-};
-
-static bool add_page_headers(struct MHD_Response *response)
-{
-    static const char *const headers[][2] = {{MHD_HTTP_HEADER_CACHE_CONTROL, "no-store"},
-                                             {"Content-Security-Policy", "frame-ancestors 'none'"},
-                                             {"X-Content-Type-Options", "nosniff"},
-                                             {"Referrer-Policy", "no-referrer"}};
-    bool ok = true;
-    for (size_t i = 0; i < ARRAY_LEN(headers); i++)
-        ok = ok && MHD_add_response_header(response, headers[i][0], headers[i][1]) == MHD_YES;
-    return ok;
-}
-
-/* For whoever looks for the core's line of what failed. */
-static bool add_request_id(struct MHD_Response *response, const struct ticket *ticket, int status)
-{
-    char text[A_REQUEST_ID_SIZE];
-    a_request_id(ticket->id, text);
-    return status < 400 || !ticket->id ||
-           MHD_add_response_header(response, "X-Request-Id", text) == MHD_YES;
-}
-
-static enum MHD_Result queue_answer(struct request *r, struct header header)
-{
-    struct http *h = r->http;
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(r->answer.len, r->answer.data, MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return MHD_NO;
-    bool ok =
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, header.type) == MHD_YES;
-    ok = ok && add_request_id(response, r->ticket, header.status);
-    if (header.status == 405)
-        ok = ok &&
-             MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->match.allow) == MHD_YES;
-    if (header.status == 503)
-        ok = ok && MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1") == MHD_YES;
-    if (header.status == 401)
-        ok = ok && MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, challenge) ==
-                       MHD_YES;
-    if (header.type == page_type)
-        ok = ok && add_page_headers(response);
-    if (r->close || atomic_load(&h->draining))
-        ok =
-            ok && MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES;
-    r->phase = PHASE_ANSWERED;
-    connection_expect_rest(h, r->connection);
-    metric_add(METRIC_HTTP_REQUESTS, r->match.id, metric_status(header.status), 1);
-    metric_observe(METRIC_HTTP_DURATION, r->match.id, clock_mono_ns() - r->began_ns);
-    enum MHD_Result result =
-        ok ? MHD_queue_response(r->mhd, (unsigned)header.status, response) : MHD_NO;
-    MHD_destroy_response(response);
-    return result;
-}
-
-static enum MHD_Result send_refusal(struct request *r, const struct refusal *refusal)
-{
-    r->answer.len = 0;
-    if (answer_refusal(&r->answer, refusal).code)
-        return MHD_NO;
-    return queue_answer(r, (struct header){error_status(refusal->err), json_type});
-}
-
-enum MHD_Result request_send_error(struct request *r, cc_err err)
-{
-    struct refusal refusal = refusal_of(err);
-    return send_refusal(r, &refusal);
-}
-
-static struct refusal refusal_from_managed(const struct ticket *t)
-{
-    const struct managed *answer = &t->answer.managed;
-    return (struct refusal){.err = t->err,
-                            .static_detail = answer->detail[0] ? answer->detail : NULL,
-                            .rule = answer->rule,
-                            .reason = answer->reason};
-}
-
-struct refusal request_refusal(const struct request *r)
-{
-    const struct ticket *t = r->ticket;
-    if (t->denied)
-        return refusal_from_denied(&t->answer.denied);
-    if (t->ask == TICKET_SIGN && t->answer.sign.error == (uint32_t)t->err.code)
-        return refusal_from_core(&t->answer.sign);
-    if (t->ask == TICKET_MANAGE && t->answer.managed.error == (uint32_t)t->err.code)
-        return refusal_from_managed(t);
-    return (struct refusal){.err = t->err};
-}
-
-enum MHD_Result request_send_ticket_error(struct request *r)
-{
-    const struct refusal refusal = request_refusal(r);
-    return send_refusal(r, &refusal);
-}
-
-/* The answer waits for the end of the body, so that the connection stays usable and the answer is not lost in a reset; but
- * not for a body that is long, or that the client holds back.
- */
-enum MHD_Result request_refuse_early(struct request *r, const struct refusal *refusal)
-{
-    bool body = r->head.chunked || r->head.length > 0;
-    if (body && (r->head.continues || r->head.length > BODY_IGNORED_MAX)) {
-        r->close = true;
-        return send_refusal(r, refusal);
-    }
-    r->refused = true;
-    r->refusal = *refusal;
-    return MHD_YES;
-}
-
-enum MHD_Result request_send_json(struct request *r, int status)
-{
-    return queue_answer(r, (struct header){status, json_type});
-}
-
-enum MHD_Result request_send_page(struct request *r)
-{
-    return queue_answer(r, (struct header){200, page_type});
-}
-
 /* --- the head ----------------------------------------------------------------------------------------------------- */
 
 static enum MHD_Result take_header(void *request,
@@ -344,22 +208,22 @@ void http_done(struct ticket *ticket)
     request_resume(ticket->owner);
 }
 
-typedef cc_err put_fn(struct request *r, struct header *header);
+typedef cc_err put_fn(struct request *r, struct http_header *header);
 
-static cc_err put_signature(struct request *r, struct header *header)
+static cc_err put_signature(struct request *r, struct http_header *header)
 {
     const bool json = head_wants_json(&r->head);
-    header->type = json ? json_type : text_type;
+    header->type = json ? HTTP_JSON : HTTP_TEXT;
     return answer_signature(&r->answer, &r->ticket->answer.sign.signature, json);
 }
 
-static cc_err put_batch(struct request *r, struct header *header)
+static cc_err put_batch(struct request *r, struct http_header *header)
 {
     (void)header;
     return batch_answer(&r->answer, r->batch, r->ticket->err);
 }
 
-static cc_err put_public_keys(struct request *r, struct header *header)
+static cc_err put_public_keys(struct request *r, struct http_header *header)
 {
     const struct buf *keys = &r->ticket->keys;
     (void)header;
@@ -367,7 +231,7 @@ static cc_err put_public_keys(struct request *r, struct header *header)
                               keys->len / sizeof(struct eth_pubkey));
 }
 
-static cc_err put_ready(struct request *r, struct header *header)
+static cc_err put_ready(struct request *r, struct http_header *header)
 {
     if (!tls_is_ready(r->http->tls)) { /* of an enclave that has no document yet */
         header->status = 503;
@@ -377,7 +241,7 @@ static cc_err put_ready(struct request *r, struct header *header)
                         &header->status);
 }
 
-static cc_err put_health(struct request *r, struct header *header)
+static cc_err put_health(struct request *r, struct http_header *header)
 {
     if (!tls_is_ready(r->http->tls))
         r->ticket->answer.health.ready = 0;
@@ -385,31 +249,31 @@ static cc_err put_health(struct request *r, struct header *header)
                          &header->status);
 }
 
-static cc_err put_reload_status(struct request *r, struct header *header)
+static cc_err put_reload_status(struct request *r, struct http_header *header)
 {
     (void)header;
     return answer_reload_status(&r->answer, &r->ticket->answer.reload);
 }
 
-static cc_err put_reload_started(struct request *r, struct header *header)
+static cc_err put_reload_started(struct request *r, struct http_header *header)
 {
     header->status = 202;
     return answer_reload_started(&r->answer);
 }
 
-static cc_err put_high_watermark(struct request *r, struct header *header)
+static cc_err put_high_watermark(struct request *r, struct http_header *header)
 {
     (void)header;
     return answer_high_watermark(&r->answer, &r->ticket->answer.mark);
 }
 
-static cc_err put_attestation(struct request *r, struct header *header)
+static cc_err put_attestation(struct request *r, struct http_header *header)
 {
-    header->type = cose_type;
+    header->type = HTTP_COSE;
     return buf_append(&r->answer, r->ticket->keys.data, r->ticket->keys.len);
 }
 
-static cc_err put_answer(struct request *r, struct header *header)
+static cc_err put_answer(struct request *r, struct http_header *header)
 {
     static put_fn *const puts[ROUTE_END] = {
         [ROUTE_SIGN] = put_signature,
@@ -440,7 +304,7 @@ static enum MHD_Result finish_work(struct request *r)
         return manage_continue(r);
     if (r->keys)
         return keys_continue(r);
-    struct header header = {200, json_type};
+    struct http_header header = {200, HTTP_JSON};
     /* No answer is an answer here: nothing is up. */
     if (t->err.code && is_health_route(r->match.id)) {
         t->answer.health = (struct a_health){0};
@@ -450,7 +314,7 @@ static enum MHD_Result finish_work(struct request *r)
         return request_send_ticket_error(r);
     r->answer.len = 0;
     cc_err err = put_answer(r, &header);
-    return err.code ? request_send_error(r, err) : queue_answer(r, header);
+    return err.code ? request_send_error(r, err) : request_send(r, header);
 }
 
 /* Ends the use of a buffer: wiped, and kept for the next request unless it has grown. */
@@ -665,14 +529,14 @@ static enum MHD_Result answer_upcheck(struct request *r)
     bool json = (r->head.accept & ACCEPT_JSON) != 0;
     if (buf_append_str(&r->answer, json ? "{\"status\":\"OK\"}" : "OK").code)
         return MHD_NO;
-    return queue_answer(r, (struct header){200, json ? json_type : text_type});
+    return request_send(r, (struct http_header){200, json ? HTTP_JSON : HTTP_TEXT});
 }
 
 static enum MHD_Result answer_metrics(struct request *r)
 {
     cc_err err = metric_expose(r->http->metrics, &r->answer);
     return err.code ? request_send_error(r, err)
-                    : queue_answer(r, (struct header){200, metrics_type});
+                    : request_send(r, (struct http_header){200, HTTP_METRICS});
 }
 
 static enum a_question question_of(enum route_id route)
@@ -744,7 +608,7 @@ enum MHD_Result request_handle(void *http,
     if (r->phase == PHASE_ANSWERED)
         return MHD_NO;
     if (r->refused)
-        return send_refusal(r, &r->refusal);
+        return request_send_refusal(r, &r->refusal);
     if (r->phase == PHASE_ASKED)
         return finish_work(r);
     if (has_footers(r)) {

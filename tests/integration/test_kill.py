@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import signal
 import threading
 import time
 
@@ -225,6 +226,26 @@ def test_C02_front_is_back_within_a_second_and_nothing_else_notices(make_daemon)
         assert daemon.sign(KEYS[0], messages.attestation(1, 2))[0] == 200
         assert time.monotonic() - begun < 1.0
     assert {name: pid for name, pid in daemon.rooms().items() if name != "front"} == others
+
+
+def test_C02_who_waits_for_a_core_that_dies_is_told_to_ask_again(make_daemon):
+    """503, and no connection that closes without an answer."""
+    daemon = started(make_daemon)
+    waiting = [http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=30) for _ in range(16)]
+    core = daemon.room("core")
+    daemon.halt(core)
+    for number, connection in enumerate(waiting):
+        connection.request("POST", f"/api/v1/eth2/sign/{KEYS[number % len(KEYS)]}", json.dumps(messages.attestation(1, 2)),
+                           {"Content-Type": "application/json"})
+    wait_for("all requests at the core", lambda: f"containment_http_in_flight {len(waiting)}\n" in daemon.metrics())
+    os.kill(core, signal.SIGKILL)
+    for connection in waiting:
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Retry-After"), answer.getheader("Connection")) == (503, "1", "close"), answer.read()
+        assert json.loads(answer.read())["rule"] == "DOOR_CLOSED"
+        connection.close()
+    daemon.wait_ready()
+    assert daemon.sign(KEYS[0], messages.attestation(1, 2))[0] == 200
 
 
 def test_C02_core_is_back_with_the_keys_still_open(make_daemon):

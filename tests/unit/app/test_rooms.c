@@ -52,9 +52,24 @@ static void fake_started(enum room room)
             tell(CONTROL_WANT_LOADER, 0);
 }
 
+/* Waits for an order. A front whose door is closed has a last word, and ends, unless it plays one that hangs. */
+static void await(int door_of_front)
+{
+    struct pollfd fds[] = {{.fd = ROOM_FD_CONTROL, .events = POLLIN}, {.fd = door_of_front}};
+    while (poll(fds, ARRAY_LEN(fds), -1) < 1)
+        ;
+    if (!fds[1].revents)
+        return;
+    (void)poll(NULL, 0, 20); /* its clients read slowly */
+    log_info("says its last word");
+    tell(CONTROL_FAILED, ERROR_DOOR_CLOSED);
+    _exit(1);
+}
+
 /* Logs every door it gets with its life, and ends when its line is closed. */
 static int fake_main(const char *name)
 {
+    int door_of_front = -1;
     enum room room = ROOM_FRONT;
     while (room < ROOM_END && strcmp(room_name(room), name) != 0)
         room++;
@@ -69,8 +84,11 @@ static int fake_main(const char *name)
     for (;;) {
         struct control message;
         int fd = -1;
+        await(door_of_front);
         if (control_receive(ROOM_FD_CONTROL, &message, &fd).code)
             return 0;
+        if (room == ROOM_FRONT && message.type == CONTROL_DOOR_FRONT && !plays("front hangs"))
+            door_of_front = fd;
         if (fd >= 0)
             log_info("got", KV_NUM("type", message.type), KV_NUM("life", message.life));
         if (message.type == CONTROL_START)
@@ -232,6 +250,41 @@ static void test_C02_what_a_death_replaces(void **state)
     stop();
 }
 
+static uint32_t count_written(const char *text)
+{
+    uint32_t count = 0;
+    for (const char *at = strstr(written, text); at; at = strstr(at + 1, text))
+        count++;
+    return count;
+}
+
+static bool two_last_words(void)
+{
+    return count_written("[front] says its last word") == 2;
+}
+
+/* Clients that wait for what the core will not answer any more are told so, by the front that took their requests. */
+static void test_C02_a_front_whose_core_is_gone_has_the_last_word(void **state)
+{
+    (void)state;
+    start("mainnet");
+    turn_until(is_serving);
+    kill_and_recover(ROOM_CORE);
+    kill_and_recover(ROOM_VAULT);
+    turn_until(two_last_words);
+    stop();
+}
+
+static void test_C02_a_front_that_does_not_end_is_ended(void **state)
+{
+    (void)state;
+    start("front hangs");
+    turn_until(is_serving);
+    kill_and_recover(ROOM_CORE);
+    assert_null(strstr(written, "says its last word"));
+    stop();
+}
+
 static void test_a_front_ends_no_core_by_a_word_and_starts_no_loader(void **state)
 {
     (void)state;
@@ -317,6 +370,8 @@ int main(int argc, char **argv)
         return fake_main(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_C02_what_a_death_replaces),
+        cmocka_unit_test(test_C02_a_front_whose_core_is_gone_has_the_last_word),
+        cmocka_unit_test(test_C02_a_front_that_does_not_end_is_ended),
         cmocka_unit_test(test_a_front_ends_no_core_by_a_word_and_starts_no_loader),
         cmocka_unit_test(test_a_core_has_a_front_that_does_not_read_ended),
         cmocka_unit_test(test_the_forwarder_comes_and_goes_alone),

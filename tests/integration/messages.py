@@ -75,7 +75,7 @@ def _hash(left, right):
 
 
 def _merkle(chunks):
-    """Root of a full tree over `chunks`, padded with zeros to a power of two."""
+    """Root of a full tree over `chunks`, padded with zeros to a power of two; of one it is that chunk."""
     width = 1
     while width < len(chunks):
         width *= 2
@@ -98,8 +98,11 @@ def _checkpoint(point):
 
 
 def signing_root(request):
-    """The signing root of a request made by attestation() or block(), as hex."""
-    if request["type"] == "ATTESTATION":
+    """The signing root of a request made by attestation(), block() or selection(), as hex."""
+    if request["type"] == "AGGREGATION_SLOT":
+        fields = [_number(request["aggregation_slot"]["slot"])]
+        domain_type = bytes.fromhex("05000000")
+    elif request["type"] == "ATTESTATION":
         data = request["attestation"]
         fields = [_number(data["slot"]), _number(data["index"]), _bytes(data["beacon_block_root"])]
         fields += [_checkpoint(data["source"]), _checkpoint(data["target"])]

@@ -187,14 +187,17 @@ static cc_err plan_url(struct web3signer *w, const char *jdbc)
                           (const char *)url.data);
 }
 
-/* Who had no protection waits for none: a key signs at once, as it did. What it signs from then on is protected. */
+/* Who had no protection waits for none: a key signs at once, as it did, at the start after a lost data directory as well. What it
+ * signs from then on is protected as long as that directory lasts.
+ */
 static cc_err plan_own_history(struct web3signer *w)
 {
     static const char name[] = "slashing-protection-enabled";
     CC_TRY(web3signer_note(
         w, name,
         "is never off here: this signer keeps a history of its own in its data "
-        "directory, which has to outlive restarts. What keys signed before, it doesn't know"));
+        "directory, which has to outlive restarts: a start without it makes an empty one and "
+        "signs at once. What keys signed before, it doesn't know"));
     return web3signer_default(w, name, "anti_slashing.new_key_policy.quarantine_epochs", "0");
 }
 

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -85,6 +86,14 @@ def test_a_devnet_without_a_database(start, workdir):
     signer.start()  # the same chamber and history
     assert sign(signer, messages.attestation(1, 2, seed=1)) == 412
     assert sign(signer, messages.attestation(1, 2)) == 200
+    assert signer.stop() == 0
+    # A data directory that is lost: only the fence beside the keys knows that there was a history.
+    shutil.rmtree(signer.data_dir)
+    done = signer.command("web3signer", *signer.arguments, check=False)
+    assert done.returncode == 3 and "names another history" in done.stderr, done.stderr
+    (keys / "containment.fence").unlink()  # as where it could not be written
+    signer.start()
+    assert sign(signer, messages.attestation(1, 2, seed=1)) == 200
 
 
 def free_port():

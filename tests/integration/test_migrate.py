@@ -1,24 +1,32 @@
-"""`migrate web3signer`: key files in every form, a configuration that serves them, and the same signatures before and after."""
+"""`migrate web3signer`: key files in every form, a configuration that serves them, and the same signatures before and after; and the blocks
+of docs/migrate.md, on keys as other clients lay them out."""
 import http.server
 import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 import threading
 import urllib.error
 import urllib.request
+import zipfile
 
 import pytest
+import yaml
 
 import daemon as daemon_module
 import interop
 import keystores
 import messages
+from test_slashing_cli import interchange, validator
 from test_web3signer import free_port
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import postgres  # noqa: E402  pylint: disable=wrong-import-position
+
+PAGE = daemon_module.SOURCE_DIR / "docs/migrate.md"
 
 
 def secret(index):
@@ -193,22 +201,124 @@ def test_what_does_not_sign_is_named(before, environment, workdir):
     assert done.returncode == 3 and "trial: 0 of 0" in done.stderr
 
 
-def test_the_page_has_every_option_and_its_block_collects_keystores(before, environment, workdir):
-    del environment
-    page = (daemon_module.SOURCE_DIR / "docs/migrate.md").read_text()
+def test_the_page_has_every_option():
+    page = PAGE.read_text()
     table = (daemon_module.SOURCE_DIR / "src/cli/web3signer_option.def").read_text()
     for name, scope in re.findall(r'^W\("([^"]+)", (\w+),', table, flags=re.M):
         assert f"| `{'eth2 ' if scope == 'ETH2' else ''}{name}` |" in page
-    # Lighthouse's and Nimbus' folders.
-    (workdir / "secrets").mkdir()
-    for index, file in ((0, "voting-keystore"), (1, "keystore")):
-        folder = workdir / "validators" / interop.PUBKEYS[index]
-        keystores.write(folder, file, secret(index), interop.PUBKEYS[index], f"password {index}")
-        (folder / f"{file}.txt").rename(workdir / "secrets" / interop.PUBKEYS[index])
-    (block,) = re.findall(r"<!-- runnable: collect -->\n *```sh\n(.*?)```", page, flags=re.S)
-    subprocess.run(["bash", "-euc", block], cwd=workdir, check=True, timeout=60)
-    done = migrate(before, workdir, f"--key-config-path={workdir}/keys", "eth2", "--network=minimal", "--slashing-protection-enabled=false")
-    assert "trial: 2 of 2 keys sign; 0 key files refused" in done.stderr
+
+
+# --- the guides: keys as each client lays them out ---------------------------------------------------------------------------
+
+
+def run_block(name, folder, **variables):
+    """Runs a block of docs/migrate.md in `folder`; returns what it prints."""
+    (block,) = re.findall(rf"^( *)<!-- runnable: {name} -->\n *```sh\n(.*?)```", PAGE.read_text(), flags=re.S | re.M)
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", textwrap.dedent(block[1])], cwd=folder, env={**os.environ, **variables},
+                          check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout
+
+
+def keystore_of(index, password, **members):
+    """The text of a keystore of an interop key, with these members beside or in the place of its own; None takes one away."""
+    keystore = {**keystores.make(secret(index), interop.PUBKEYS[index], password), **members}
+    return json.dumps({name: value for name, value in keystore.items() if value is not None}, indent="\t")
+
+
+def lighthouse_and_nimbus(folder):
+    """Keys 0 to 2: made by Lighthouse, Nimbus', and one that was imported into Lighthouse, which keeps its name and has its password in the
+    definitions; and a key of another signer that Nimbus asks."""
+    (folder / "secrets").mkdir(parents=True)
+    for index, file in ((0, "voting-keystore"), (1, "keystore"), (2, "keystore-m_12381_3600_0_0_0-1606897111")):
+        own = folder / "validators" / interop.PUBKEYS[index]
+        keystores.write(own, file, secret(index), interop.PUBKEYS[index], f"password {index}")
+        (own / f"{file}.txt").rename(folder / "secrets" / interop.PUBKEYS[index])
+    (folder / "secrets" / interop.PUBKEYS[2]).rename(folder / "definitions")
+    (folder / "validators" / interop.PUBKEYS[3]).mkdir()
+    (folder / "validators" / interop.PUBKEYS[3] / "remote_keystore.json").write_text('{"type": "web3signer"}')
+    assert run_block("collect", folder) == f"no password in secrets: {interop.PUBKEYS[2]}\n"
+    private(folder / "keys" / f"{interop.PUBKEYS[2]}.txt", (folder / "definitions").read_text())
+
+
+def teku(folder):
+    """Key 3 of --validator-keys, and key 4 of the Key Manager API."""
+    for index, keys, passwords in ((3, "k", "p"), (4, "validator/key-manager/local", "validator/key-manager/local-passwords")):
+        keystores.write(folder / keys, f"v{index}", secret(index), interop.PUBKEYS[index], f"password {index}")
+        (folder / passwords).mkdir(parents=True)
+        (folder / keys / f"v{index}.txt").rename(folder / passwords / f"v{index}.txt")
+        (folder / keys / f"v{index}.json.lock").touch()
+    run_block("teku", folder, KEYS="k", PASSWORDS="p")
+    (folder / "keys").rename(folder / "first")
+    run_block("teku", folder)
+    for file in (folder / "first").iterdir():
+        file.rename(folder / "keys" / file.name)
+
+
+def prysm(folder):
+    """Keys 5 and 6, as `accounts backup` archives them, under one password."""
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "backup.zip", "w") as archive:
+        for number, index in enumerate((5, 6)):
+            archive.writestr(f"keystore-{number}.json", keystore_of(index, "backed up", description="", path=""))
+    (folder / "backup-password.txt").write_text("backed up\n")
+    run_block("prysm", folder)
+
+
+def dirk(folder):
+    """Key 7 of a non-deterministic wallet and key 8 of a hierarchical one, and a share of a distributed one, as go-eth2-wallet-* store them."""
+    name = "00000000-0000-4000-8000-{:012}"
+    for wallet, index, members in ((1, 7, {"path": None}), (2, 8, {"path": "m/12381/3600/0/0"}),
+                                   (3, 9, {"participants": {"1": "signer-1:8881"}, "signing_threshold": 2, "verificationvector": []})):
+        own = folder / "wallets" / name.format(wallet)
+        own.mkdir(parents=True)
+        (own / own.name).write_text(json.dumps({"uuid": own.name, "name": "Validators", "type": "any", "version": 1}))
+        (own / "index").write_text("[]")
+        account = keystore_of(index, "unlocks", description=None, name="Validator", encryptor="keystore", **members)
+        private(own / name.format(10 + index), account)
+    assert run_block("dirk", folder) == f"a share of a key, left out: wallets/{name.format(3)}/{name.format(19)}\n"
+    private(folder / "passphrase", "unlocks\n")
+
+
+def test_what_each_client_keeps_is_laid_out_and_signs(before, environment, workdir):
+    del environment
+    everything = workdir / "all"
+    everything.mkdir(mode=0o700)
+    for lay_out in (lighthouse_and_nimbus, teku, prysm, dirk):
+        lay_out(workdir / lay_out.__name__)
+        for file in (workdir / lay_out.__name__ / "keys").iterdir():
+            assert file.stat().st_mode & 0o777 == 0o600, file
+            file.rename(everything / f"{lay_out.__name__}-{file.name}")
+    done = migrate(before, workdir, "eth2", f"--keystores-path={everything}", f"--keystores-password-file={workdir}/dirk/passphrase",
+                   "--network=minimal", "--slashing-protection-enabled=false")
+    assert "trial: 9 of 9 keys sign; 0 key files refused" in done.stderr
+    # Lighthouse's definitions of what a signer has.
+    url = f"http://127.0.0.1:{before.http_port}"
+    run_block("definitions", workdir, SIGNER_URL=url)
+    definitions = yaml.safe_load((workdir / "validator_definitions.yml").read_text())
+    assert sorted(definitions, key=lambda one: one["voting_public_key"]) == [
+        {"enabled": True, "voting_public_key": key, "type": "web3signer", "url": url} for key in sorted(interop.PUBKEYS[:6])]
+
+
+def test_keys_and_history_of_a_client_come_together(make_daemon, workdir):
+    """Both ways of step 4: into a new signer, and into one that runs."""
+    history = workdir / "history.json"
+    history.write_text(json.dumps(interchange(*(validator(interop.PUBKEYS[index], [50], [(5, 6)]) for index in (3, 5, 6)))))
+    teku(workdir / "teku")
+    daemon = make_daemon()
+    for file in (workdir / "teku/keys").glob("v3.*"):
+        file.rename(daemon.keys_dir / file.name)
+    daemon.init()
+    daemon.command("slashing", "import", "-c", daemon.config_path, "--from", history)
+    assert "validators              3\n" in daemon.command("slashing", "status", "-c", daemon.config_path).stdout
+    daemon.start()
+    prysm(workdir / "prysm")
+    done = daemon.command("keys", "import", "--from-dir", workdir / "prysm/keys", "--slashing-protection", history,
+                          "--signer-url", f"unix:{daemon.admin_path}")
+    assert done.stdout == "2 imported, 0 there already, 0 failed\n"
+    assert set(json.loads(daemon.get("/api/v1/eth2/publicKeys")[2])) == {interop.PUBKEYS[index] for index in (3, 5, 6)}
+    for index in (3, 5, 6):
+        asked = [daemon.sign(interop.PUBKEYS[index], body)[0] for body in (messages.attestation(5, 6), messages.block(50), messages.attestation(6, 7))]
+        assert asked == [412, 412, 200], index
 
 
 @pytest.mark.skipif(postgres.bin_dir() is None, reason="left out: PostgreSQL is not installed")

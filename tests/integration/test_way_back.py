@@ -5,6 +5,7 @@ its URL. In Web3Signer's place stands a server of its API that signs by code of 
 that is not to be had here."""
 import http.server
 import json
+import os
 import pathlib
 import re
 import sys
@@ -30,6 +31,8 @@ pytestmark = pytest.mark.skipif(postgres.bin_dir() is None, reason="left out: Po
 KEYS = bls_keys.make(4, base=0x1234567)  # small secrets: plain Python keeps up
 PUBKEYS = [pubkey for _, pubkey in KEYS]
 SECRETS = ["0x" + secret.hex() for secret, _ in KEYS]
+CORE_UID = 65522  # where the tests are root
+PASSWORD = "S3cret p@ss"
 EVERY_S = 0.02
 DUTIES = 16  # of each key, in each stage
 
@@ -207,6 +210,9 @@ def the_server():
     server = postgres.Postgres({"listen_addresses": "127.0.0.1", "port": port})
     server.port = port
     with server:
+        server.sql(f"ALTER ROLE {postgres.NAME} PASSWORD '{PASSWORD}'")
+        (server.data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        server.reload()
         yield server
 
 
@@ -225,16 +231,25 @@ def migrate(daemon, server, old):
     done = daemon.command("migrate", "web3signer", "--dir", trial, "--out", out, "--compare", old.url, "--",
                           f"--key-store-path={daemon.keys_dir}", "--http-listen-port=0", "eth2", "--network=minimal",
                           f"--slashing-protection-db-url=jdbc:postgresql://127.0.0.1:{server.port}/postgres",
-                          f"--slashing-protection-db-username={postgres.NAME}", timeout=120)
+                          f"--slashing-protection-db-username={postgres.NAME}", f"--slashing-protection-db-password={PASSWORD}", timeout=120)
+    assert PASSWORD not in done.stdout + done.stderr + out.read_text()
     assert f"trial: {len(KEYS)} of {len(KEYS)} keys sign" in done.stderr
     assert f"compared: {len(KEYS)} keys sign as {old.url}" in done.stderr
     return out
 
 
-def adopt(daemon, config):
-    """Step 2: that configuration, on a shared database; `init`."""
-    text, places = re.subn(r"^anti_slashing:\n", "anti_slashing:\n  shared_with_web3signer: true\n", config.read_text(), flags=re.M)
-    assert places == 1, text
+def adopt(daemon, server, config):
+    """Step 2: that configuration, with the password where its head says, on a shared database; `init`."""
+    passfile = server.socket / "pgpass"  # where the core's user gets at it
+    passfile.touch(mode=0o600)
+    passfile.write_text(f"*:*:*:*:{PASSWORD}\n")
+    if os.geteuid() == 0:
+        os.chown(passfile, CORE_UID, CORE_UID)
+    text = config.read_text()
+    assert "name that as passfile=FILE in the URL" in text
+    text, urls = re.subn(r'^(  url: ".*)"$', rf'\1?passfile={passfile}"', text, flags=re.M)
+    text, sections = re.subn(r"^anti_slashing:\n", "anti_slashing:\n  shared_with_web3signer: true\n", text, flags=re.M)
+    assert (urls, sections) == (1, 1), text
     config.write_text(text)
     daemon.config_path = config
     daemon.init()
@@ -255,7 +270,7 @@ def test_P04_from_web3signer_and_back_under_load(make_daemon, server):
     try:
         stage(clients)
         config = migrate(daemon, server, old)
-        adopt(daemon, config)  # while the other signs on
+        adopt(daemon, server, config)  # while the other signs on
         daemon.start()
         move(clients, f"http://127.0.0.1:{daemon.http_port}")
         stage(clients)

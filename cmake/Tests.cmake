@@ -17,7 +17,7 @@ set(cc_auth "^(unit/(auth/|core/test_(audit|authority|core_access|core_alarms|ke
 # And those of the sealed chamber seal.
 set(cc_seal
     "^(unit/(crypto/test_(age|eip2333)|vault/test_generate|core/test_key_generate|front/test_keys_(body|work)|eth/test_deposit)|fuzz/(age_recipient|key_routes)|integration/test_key_generate)$"
-    "^ctime/shamir|^unit/(crypto/test_(shamir|committing)|vault/test_(set_(make|text)|ceremony[a-z_]*|rows|captured_(core|sets)|no_memory))$"
+    "^ctime/shamir|^unit/(crypto/test_(shamir|committing)|vault/test_(set_(make|text)|ceremony[a-z_]*|rows|captured_(core|images|sets)|no_memory))$"
     "^(unit/(seal/|aws/test_kms|config/test_kms_arn$)|fuzz/(seal_|kms_)|spin/|integration/test_iam$)"
     "^(unit/core/test_(ceremony|seal_body|setup_token)|integration/test_ceremony|fuzz/seal_body)"
     "^(unit/core/test_(seal|registry_keys)|unit/vault/test_key_table|integration/test_(latch|seal)($|_))"

@@ -214,15 +214,27 @@ make_record(struct ceremony *c, const struct b_auto_make *make, struct auto_reco
 {
     if (!c->settings.kms.wrap_for)
         return CC_FAIL(AWS_CREDENTIALS, "this signer has no access to KMS");
+    c->images_owed = true;
     CC_TRY(ceremony_make_image(c, make));
     record->blob = c->messages->image.blob;
     memcpy(record->chamber_id, c->settings.chamber_id, sizeof record->chamber_id);
-    cc_err err = record->blob.shares.count <= SEAL_KMS_MAX
-                     ? wrap(c, record)
-                     : CC_FAIL(PROTOCOL, "the vault's blob has too many shares");
-    if (ceremony_drop(c, B_DROP_AUTO).code)
-        log_warn("the vault keeps shares of an auto-unseal blob until it makes another one");
-    return err;
+    return record->blob.shares.count <= SEAL_KMS_MAX
+               ? wrap(c, record)
+               : CC_FAIL(PROTOCOL, "the vault's blob has too many shares");
+}
+
+/* All that was allowed is stored, or can't be: what the vault keeps for it would serve a core that is captured later (T25). */
+static bool end_making(struct ceremony *c)
+{
+    if (!c->images_owed)
+        return false;
+    cc_err err = ceremony_drop(c, B_DROP_AUTO);
+    c->images_owed = err.code != 0;
+    if (!err.code)
+        return true;
+    ceremony_put_off(&c->image_make_retry);
+    log_error("the vault keeps shares of an auto-unseal blob: trying again", KV_ERR(err));
+    return false;
 }
 
 static bool say_why(cc_err err, const char *what)
@@ -249,15 +261,27 @@ static void say_made(struct ceremony *c, const struct auto_record *record, const
     (void)ceremony_write_down(c, operation, name, "operators", CC_OK).code;
 }
 
-static bool make_approved(struct ceremony *c)
+static bool is_approved(const struct ceremony *c, uint8_t ret_digest[static 32])
 {
-    const struct auto_proposed *proposed = &c->records->image_proposed;
-    uint8_t digest[32];
     if (!c->records->image_proposed_version)
         return false;
-    proposal_auto_digest(&proposed->proposal, digest);
-    if (!ceremony_has_approved(c, digest))
-        return false;
+    proposal_auto_digest(&c->records->image_proposed.proposal, ret_digest);
+    return ceremony_has_approved(c, ret_digest);
+}
+
+/* The vault makes a blob of an approval once, and has this one no more: a core has died, or KMS was away for too long. */
+static bool say_used_up(struct ceremony *c, cc_err err, const uint8_t digest[static 32])
+{
+    ceremony_unapprove(c, digest);
+    log_error("auto-unseal: what the operators have approved for an image is used up, and nothing "
+              "is stored: they must approve it once more",
+              KV_ERR(err), KV_STR("hint", "`operator status` has the proposal"));
+    return true;
+}
+
+static bool make_approved(struct ceremony *c, const uint8_t digest[static 32])
+{
+    const struct auto_proposed *proposed = &c->records->image_proposed;
     CC_CLEANUP(cc_freep) struct auto_record *record = cc_alloc(sizeof *record);
     const struct b_auto_make make = {.proposal = proposed->proposal};
     const struct ceremony_image_change change = {.record = record, .drop_proposed = true};
@@ -267,6 +291,8 @@ static bool make_approved(struct ceremony *c)
     cc_err err = make_record(c, &make, record);
     if (!err.code)
         err = ceremony_commit_image(c, &change);
+    if (error_is(err, ERROR_NOT_APPROVED))
+        return say_used_up(c, err, digest);
     if (err.code)
         return put_off(c, err, "what was approved for an image could not be made: trying again");
     say_made(c, record, "image_approved");
@@ -287,29 +313,41 @@ static bool remove_image(struct ceremony *c, const struct seal_image *image, con
     return true;
 }
 
+/* In this generation the vault takes over no approval, or none any more. */
+static bool say_lapsed(struct ceremony *c, cc_err err)
+{
+    c->images_lapsed = c->records->current.set.generation;
+    log_warn("auto-unseal: approvals of images are not taken over to this master key here: the "
+             "replica that made it does so, unless its vault has begun anew since. Where `operator "
+             "status` still shows the generation before, the operators must approve the image "
+             "once more",
+             KV_ERR(err), KV_NUM("generation", c->images_lapsed), KV_STR("hint", approve_hint));
+    return false;
+}
+
 /* From one generation to the next. */
 static bool renew(struct ceremony *c, const struct ceremony_image *image)
 {
     CC_CLEANUP(cc_freep) struct auto_record *record = cc_alloc(sizeof *record);
     const struct b_auto_make make = {.renews = 1, .before = image->record.blob};
     const struct ceremony_image_change change = {.record = record};
-    if (!record || !are_configured(c, image->record.keys, image->record.blob.shares.count))
-        return say_why(CC_FAIL(CONFIG, "tee.root names other KMS keys"),
-                       "an image's approval can't be renewed here");
+    if (!record)
+        return false;
     memcpy(record->keys, image->record.keys, sizeof record->keys);
     cc_err err = make_record(c, &make, record);
     if (!err.code)
         err = ceremony_commit_image(c, &change);
+    if (error_is(err, ERROR_NOT_APPROVED))
+        return say_lapsed(c, err);
     if (err.code)
         return say_why(err, "an image's approval could not be renewed: trying again");
     say_made(c, record, "image_renewed");
     return true;
 }
 
-/* One whose KMS keys fail keeps no other one from being renewed. */
-static bool renew_one(struct ceremony *c)
+/* One whose KMS keys fail keeps no other one from being renewed. *ret_failed: one has. */
+static bool renew_one(struct ceremony *c, bool *ret_failed)
 {
-    bool failed = false;
     for (uint32_t i = 0; i < c->records->image_count; i++) {
         /* Looked at anew each time: a commit that failed may have brought other records. */
         const struct seal_set *set = &c->records->current.set;
@@ -324,12 +362,18 @@ static bool renew_one(struct ceremony *c)
             return remove_image(
                 c, &image->record.blob.image,
                 "auto-unseal: an approval has lapsed: it was of another generation");
+        if (c->images_lapsed == set->generation)
+            continue;
+        if (!are_configured(c, image->record.keys, image->record.blob.shares.count)) {
+            say_why_not(c,
+                        "an image's approval can't be renewed here: tee.root names other KMS keys",
+                        image);
+            continue;
+        }
         if (renew(c, image))
             return true;
-        failed = true;
+        *ret_failed |= c->images_lapsed != set->generation;
     }
-    if (failed)
-        ceremony_put_off(&c->image_make_retry);
     return false;
 }
 
@@ -342,6 +386,21 @@ static bool drop_sealed(struct ceremony *c)
     return err.code ? put_off(c, err, "records of auto-unseal outlive a seal: trying again") : true;
 }
 
+/* What is approved goes before renewals: the vault holds one blob at a time, and makes that one once. */
+static bool advance(struct ceremony *c)
+{
+    uint8_t digest[32];
+    bool failed = false;
+    if (is_approved(c, digest))
+        return make_approved(c, digest);
+    if (renew_one(c, &failed))
+        return true;
+    if (!failed)
+        return end_making(c);
+    ceremony_put_off(&c->image_make_retry);
+    return false;
+}
+
 bool ceremony_image_advances(struct ceremony *c)
 {
     if (c->records->bad || !ceremony_due(&c->image_make_retry))
@@ -351,7 +410,7 @@ bool ceremony_image_advances(struct ceremony *c)
     if (!c->settings.by_image || !c->vault.open || !ceremony_has_current(c) ||
         !ceremony_is_given(&c->present, &c->records->current.set))
         return false;
-    return make_approved(c) || renew_one(c);
+    return advance(c);
 }
 
 /* --- what people ask ------------------------------------------------------------------------------------------------------------ */

@@ -126,11 +126,13 @@ struct ceremony {
     struct ceremony_kms_state kms[SEAL_KMS_MAX];
     uint8_t kms_tried
         [32]; /* fingerprint of the set whose shares went to the KMS keys and back here, when it was made */
-    const char *image_told;      /* why no image has opened it; static */
-    bool kms_wanted;             /* while latched: somebody unseals */
-    uint64_t pending_until_ms;   /* monotonic; 0: nothing is pending */
-    uint64_t ready_since_ms;     /* monotonic; of the set below */
-    bool goes_on;                /* there is another batch of rows */
+    const char *image_told; /* why no image has opened it; static */
+    bool images_owed; /* the vault may hold an image's blob that was made, or still renew some */
+    uint32_t images_lapsed;    /* of this generation no more approvals are taken over; 0: of none */
+    bool kms_wanted;           /* while latched: somebody unseals */
+    uint64_t pending_until_ms; /* monotonic; 0: nothing is pending */
+    uint64_t ready_since_ms;   /* monotonic; of the set below */
+    bool goes_on;              /* there is another batch of rows */
     uint64_t rewriting_since_ms; /* monotonic; 0: not yet */
     uint8_t ready_fingerprint[32];
     uint64_t lease_until_ms; /* wall; of our own record; 0: there is none */
@@ -191,6 +193,8 @@ ceremony_image_share(struct ceremony *c, uint32_t index, uint8_t ret_share[stati
 CC_ERR ceremony_give_image(struct ceremony *c, const struct seal_auto *blob);
 
 bool ceremony_has_approved(const struct ceremony *c, const uint8_t digest[static 32]);
+/* The vault takes it for no approval any more. */
+void ceremony_unapprove(struct ceremony *c, const uint8_t digest[static 32]);
 
 /* --- core/ceremony_records.c ------------------------------------------------------------------------------------------------ */
 

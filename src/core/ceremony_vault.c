@@ -36,6 +36,16 @@ bool ceremony_has_approved(const struct ceremony *c, const uint8_t digest[static
     return false;
 }
 
+void ceremony_unapprove(struct ceremony *c, const uint8_t digest[static 32])
+{
+    for (uint32_t i = 0; i < c->approved_count; i++) {
+        if (!span_equal(span_of(c->approved[i], 32), span_of(digest, 32)))
+            continue;
+        memmove(c->approved[i], c->approved[i + 1], 32 * (size_t)(--c->approved_count - i));
+        return;
+    }
+}
+
 static void note_approved(struct ceremony *c)
 {
     if (!c->vault.approved || ceremony_has_approved(c, c->vault.approving))
@@ -52,8 +62,10 @@ CC_ERR ceremony_give(struct ceremony *c, enum b_set_which which, const struct se
     *item = (struct b_set){.which = which, .set = *set};
     CC_TRY(ask_state(c, B_SET_OPEN, item, sizeof *item));
     if (which == B_SET_PRESENT &&
-        !span_equal(span_of(given->fingerprint, 32), span_of(set->fingerprint, 32)))
+        !span_equal(span_of(given->fingerprint, 32), span_of(set->fingerprint, 32))) {
         c->approved_count = 0; /* by another quorum */
+        c->images_owed = true; /* by this one, or by a core that has died */
+    }
     if (which == B_SET_PRESENT)
         note_approved(c); /* it may have been approved before a core died */
     *given = (struct ceremony_given){.there = true, .number = set->number};

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 
 #include "crypto/committing.h"
@@ -119,43 +120,39 @@ static cc_err check_state(const struct sets *s)
     return CC_OK;
 }
 
-/* By the quorum's approval, now. */
-static cc_err begin_new(const struct sets *s,
-                        const struct set_owner *owner,
-                        const struct seal_auto_proposal *p,
-                        struct seal_auto *blob)
+/* A proposal for this chamber and set; whether it was approved is another question. */
+static cc_err check_proposal(const struct sets *s,
+                             const struct set_owner *owner,
+                             const struct seal_auto_proposal *p)
 {
-    uint8_t digest[32];
     const struct seal_set *present = &s->held[set_index(B_SET_PRESENT)].set;
     CC_TRY(proposal_auto_check(p));
-    if (!ct_equal(p->chamber_id, owner->chamber_id, sizeof p->chamber_id) ||
-        !ct_equal(p->from, present->fingerprint, sizeof p->from))
-        return CC_FAIL(SEAL_STATE, "a proposal for another chamber or set");
-    proposal_auto_digest(p, digest);
-    if (!sets_approval(s, digest))
-        return CC_FAIL(NOT_APPROVED, "the quorum has not approved this image");
-    blob->image = p->image;
-    blob->shares.threshold = p->threshold;
-    blob->shares.count = p->count;
-    memcpy(blob->kms_keys, p->kms_keys, sizeof blob->kms_keys);
-    return CC_OK;
+    return ct_equal(p->chamber_id, owner->chamber_id, sizeof p->chamber_id) &&
+                   ct_equal(p->from, present->fingerprint, sizeof p->from)
+               ? CC_OK
+               : CC_FAIL(SEAL_STATE, "a proposal for another chamber or set");
 }
 
-/* By what it approved in the generation before. */
-static cc_err begin_renewed(const struct sets *s,
-                            const struct set_owner *owner,
-                            const struct seal_auto *before,
-                            struct seal_auto *blob)
+/* Who could not store the blob of an approval asks for it again: it is the same one, with the same key. */
+static bool is_made(const struct sets *s, const uint8_t digest[static 32])
+{
+    const struct image_making *making = &s->secrets->by_image;
+    return making->count && ct_equal(making->digest, digest, sizeof making->digest);
+}
+
+/* By what it approved in the set before, once that has been replaced, by this life. */
+static cc_err
+check_renewal(const struct sets *s, const struct set_owner *owner, const struct seal_auto *before)
 {
     const struct seal_set *present = &s->held[set_index(B_SET_PRESENT)].set;
     CC_TRY(check_blob(owner, before));
     if (before->generation + 1 != present->generation)
         return CC_FAIL(SEAL_STATE, "an auto-unseal blob that is not of the generation before");
-    blob->image = before->image;
-    blob->shares.threshold = before->shares.threshold;
-    blob->shares.count = before->shares.count;
-    memcpy(blob->kms_keys, before->kms_keys, sizeof blob->kms_keys);
-    return CC_OK;
+    return s->renewals.are &&
+                   ct_equal(before->fingerprint, s->renewals.from, sizeof s->renewals.from)
+               ? CC_OK
+               : CC_FAIL(NOT_APPROVED, "an image's approval goes over to a new set as soon as that "
+                                       "is in force, in the life that has made it");
 }
 
 static CC_SENSITIVE cc_err share_out(struct sets *s,
@@ -195,16 +192,72 @@ static CC_SENSITIVE cc_err seal_keys(struct sets *s,
     return CC_OK;
 }
 
+/* From the blob's image, KMS keys and counts. `digest`: of the proposal; zeros: it is renewed. */
+static cc_err fill(struct sets *s,
+                   const struct set_owner *owner,
+                   const uint8_t digest[static 32],
+                   struct seal_auto *blob)
+{
+    struct image_making *making = &s->secrets->by_image;
+    sets_forget_made_image(s);
+    cc_err err = seal_keys(s, owner, blob);
+    if (err.code) {
+        sets_forget_made_image(s);
+        return err;
+    }
+    making->blob = *blob;
+    making->began_ms = clock_mono_ms();
+    memcpy(making->digest, digest, sizeof making->digest);
+    return CC_OK;
+}
+
+/* By the quorum's approval, which is good for one blob. */
+static cc_err make_new(struct sets *s,
+                       const struct set_owner *owner,
+                       const struct seal_auto_proposal *p,
+                       struct seal_auto *blob)
+{
+    uint8_t digest[32];
+    CC_TRY(check_proposal(s, owner, p));
+    proposal_auto_digest(p, digest);
+    if (is_made(s, digest)) {
+        *blob = s->secrets->by_image.blob;
+        return CC_OK;
+    }
+    if (!sets_approval(s, digest))
+        return CC_FAIL(NOT_APPROVED, "the quorum has not approved this image, or its approval is "
+                                     "used up");
+    blob->image = p->image;
+    blob->shares.threshold = p->threshold;
+    blob->shares.count = p->count;
+    memcpy(blob->kms_keys, p->kms_keys, sizeof blob->kms_keys);
+    CC_TRY(fill(s, owner, digest, blob));
+    sets_use_approval(s, digest);
+    return CC_OK;
+}
+
+static cc_err renew(struct sets *s,
+                    const struct set_owner *owner,
+                    const struct seal_auto *before,
+                    struct seal_auto *blob)
+{
+    static const uint8_t no_proposal[32];
+    CC_TRY(check_renewal(s, owner, before));
+    blob->image = before->image;
+    blob->shares.threshold = before->shares.threshold;
+    blob->shares.count = before->shares.count;
+    memcpy(blob->kms_keys, before->kms_keys, sizeof blob->kms_keys);
+    return fill(s, owner, no_proposal, blob);
+}
+
 static cc_err make(struct sets *s, const struct b_auto_make *request, struct seal_auto *ret_blob)
 {
     CC_CLEANUP(set_owner_wipep) struct set_owner owner;
     CC_TRY(check_state(s));
     CC_TRY(sets_owner(s, &owner));
-    sets_forget_image(s);
     *ret_blob = (struct seal_auto){0};
-    CC_TRY(request->renews ? begin_renewed(s, &owner, &request->before, ret_blob)
-                           : begin_new(s, &owner, &request->proposal, ret_blob));
-    return seal_keys(s, &owner, ret_blob);
+    return request->renews ? renew(s, &owner, &request->before, ret_blob)
+                           : make_new(s, &owner, &request->proposal, ret_blob);
 }
 
 CC_ERR
@@ -212,10 +265,8 @@ auto_unseal_make(struct sets *sets, const struct b_auto_make *request, struct se
 {
     sets_lock(sets);
     cc_err err = make(sets, request, ret_blob);
-    if (err.code) {
-        sets_forget_image(sets);
+    if (err.code)
         *ret_blob = (struct seal_auto){0};
-    }
     sets_unlock(sets);
     wipe_stack();
     return err;
@@ -251,7 +302,7 @@ static cc_err hold(struct sets *s, const struct seal_auto *blob)
     CC_TRY(sets_owner(s, &owner));
     CC_TRY(check_blob(&owner, blob));
     CC_TRY(check_fits(s, blob));
-    sets_forget_image(s);
+    sets_forget_given_image(s);
     s->image_blob = *blob;
     s->has_image_blob = true;
     return CC_OK;
@@ -306,7 +357,7 @@ static CC_SENSITIVE cc_err unwrap(struct sets *s, uint32_t index, const struct s
     if (s->secrets->image_shares.count < blob->shares.threshold)
         return CC_OK;
     cc_err err = put_keys(s, chamber_id);
-    sets_forget_image(s);
+    sets_forget_given_image(s);
     return err;
 }
 

@@ -266,7 +266,8 @@ static cc_err approve(struct visit *v)
     struct pending *pending = &v->sets->secrets->pending;
     CC_TRY(take_member(v));
     struct ballot *ballot = ballot_for(pending, v->request->digest);
-    if (!ballot->is || !ct_equal(ballot->digest, v->request->digest, sizeof ballot->digest)) {
+    if (!ballot->is || ballot->used ||
+        !ct_equal(ballot->digest, v->request->digest, sizeof ballot->digest)) {
         wipe(ballot, sizeof *ballot);
         ballot->is = true;
         ballot->began_ms = v->now_ms;

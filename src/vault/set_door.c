@@ -91,8 +91,13 @@ static cc_err
 do_auto_make(struct vault *v, const struct b_auto_make *request, struct b_auto *ret_answer)
 {
     cc_err err = auto_unseal_make(v->sets, request, &ret_answer->blob);
-    if (err.code)
+    if (error_is(err, ERROR_NOT_APPROVED))
+        log_warn("no auto-unseal blob is made", KV_ERR(err)); /* another replica's matter, maybe */
+    else if (err.code)
         log_error("no auto-unseal blob is made", KV_ERR(err));
+    else
+        log_notice("an auto-unseal blob is made for an image",
+                   KV_NUM("generation", ret_answer->blob.generation));
     return err;
 }
 

@@ -244,7 +244,7 @@ static void adopt(struct work *w, enum b_set_which which)
 {
     struct held_set *held = &w->sets->held[set_index(which)];
     struct held_secrets *secrets = &w->sets->secrets->of[set_index(which)];
-    held->is = true;
+    held->is = held->made_here = true;
     held->set = *w->set;
     secrets->has_kms = set_has_kms(w->set->mode);
     secrets->kms = w->fresh->kms;

@@ -232,7 +232,7 @@ static void close_all(struct sets *s)
     wipe(s->secrets->of, sizeof s->secrets->of);
     sets_forget_pending(s);
     sets_forget_making(s);
-    sets_forget_image(s);
+    sets_end_images(s);
 }
 
 CC_ERR sets_drop(struct sets *sets, enum b_drop what)
@@ -251,7 +251,7 @@ CC_ERR sets_drop(struct sets *sets, enum b_drop what)
         close_all(sets);
         break;
     case B_DROP_AUTO:
-        sets_forget_image(sets);
+        sets_end_images(sets);
         break;
     default:
         err = CC_FAIL(PROTOCOL, "what to drop");
@@ -281,6 +281,10 @@ void sets_expire(struct sets *sets, uint64_t now_ms)
     for (size_t i = 0; i < BALLOTS_MAX; i++)
         if (p->ballots[i].is && expired(p->ballots[i].began_ms, now_ms))
             wipe(&p->ballots[i], sizeof p->ballots[i]);
+    if (expired(secrets->by_image.began_ms, now_ms))
+        sets_forget_made_image(sets);
+    if (expired(sets->renewals.began_ms, now_ms))
+        sets->renewals = (struct renewals){0};
 }
 
 void sets_tick(struct sets *sets, uint64_t now_ms)

@@ -110,17 +110,30 @@ const struct ballot *sets_approval(const struct sets *sets, const uint8_t digest
 {
     for (size_t i = 0; i < BALLOTS_MAX; i++) {
         const struct ballot *b = &sets->secrets->pending.ballots[i];
-        if (b->is && b->approved && ct_equal(b->digest, digest, sizeof b->digest))
+        if (b->is && b->approved && !b->used && ct_equal(b->digest, digest, sizeof b->digest))
             return b;
     }
     return NULL;
+}
+
+void sets_use_approval(struct sets *sets, const uint8_t digest[static 32])
+{
+    for (size_t i = 0; i < BALLOTS_MAX; i++) {
+        struct ballot *b = &sets->secrets->pending.ballots[i];
+        if (!b->is || !ct_equal(b->digest, digest, sizeof b->digest))
+            continue;
+        b->used = true;
+        wipe(&b->unseal, sizeof b->unseal);
+    }
 }
 
 void sets_drop_one(struct sets *sets, enum b_set_which which)
 {
     const size_t i = set_index(which);
     wipe(&sets->secrets->of[i], sizeof sets->secrets->of[i]);
-    sets->held[i].is = false;
+    sets->held[i].is = sets->held[i].made_here = false;
+    if (which == B_SET_PRESENT)
+        sets_end_images(sets);
     master_drop(sets->master, which);
 }
 
@@ -129,11 +142,35 @@ void sets_forget_making(struct sets *sets)
     wipe(&sets->secrets->making, sizeof sets->secrets->making);
 }
 
-void sets_forget_image(struct sets *sets)
+void sets_forget_made_image(struct sets *sets)
 {
     wipe(&sets->secrets->by_image, sizeof sets->secrets->by_image);
+}
+
+void sets_forget_given_image(struct sets *sets)
+{
     wipe(&sets->secrets->image_shares, sizeof sets->secrets->image_shares);
     sets->has_image_blob = false;
+}
+
+/* Who votes again for what was made while it was not stored has made a second ballot of it. */
+static void forget_used_ballots(struct sets *s)
+{
+    const struct image_making *making = &s->secrets->by_image;
+    for (size_t i = 0; i < BALLOTS_MAX; i++) {
+        struct ballot *b = &s->secrets->pending.ballots[i];
+        if (b->used ||
+            (b->is && making->count && ct_equal(b->digest, making->digest, sizeof making->digest)))
+            wipe(b, sizeof *b);
+    }
+}
+
+void sets_end_images(struct sets *sets)
+{
+    forget_used_ballots(sets);
+    sets_forget_made_image(sets);
+    sets_forget_given_image(sets);
+    sets->renewals = (struct renewals){0};
 }
 
 void sets_forget_pending(struct sets *sets)
@@ -226,15 +263,31 @@ static void forget_entries(struct sets *s)
     memset(s->past, 0, sizeof s->past);
 }
 
+/* What the quorum has approved of images goes over with a set that it has approved in this life. A set from an earlier one may be brought
+ * at any time, with blobs of the set before it (T12).
+ */
+static void begin_renewals(struct sets *s, uint64_t now_ms)
+{
+    const struct held_set *present = &s->held[set_index(B_SET_PRESENT)];
+    const struct held_set *staged = &s->held[set_index(B_SET_STAGED)];
+    sets_end_images(s);
+    if (!present->is || !staged->made_here)
+        return;
+    s->renewals.are = true;
+    s->renewals.began_ms = now_ms;
+    memcpy(s->renewals.from, present->set.fingerprint, sizeof s->renewals.from);
+}
+
 /* The staged set takes the present one's place, with whatever of it is open. */
-static void promote(struct sets *s)
+static void promote(struct sets *s, uint64_t now_ms)
 {
     struct held_secrets *from = &s->secrets->of[set_index(B_SET_STAGED)];
+    begin_renewals(s, now_ms);
     master_promote(s->master);
     s->secrets->of[set_index(B_SET_PRESENT)] = *from;
     wipe(from, sizeof *from);
     s->held[set_index(B_SET_PRESENT)] = s->held[set_index(B_SET_STAGED)];
-    s->held[set_index(B_SET_STAGED)].is = false;
+    s->held[set_index(B_SET_STAGED)].is = s->held[set_index(B_SET_STAGED)].made_here = false;
     sets_forget_pending(s);
     sets_forget_making(s);
     forget_entries(s);
@@ -262,7 +315,7 @@ static cc_err open_present(struct sets *s, const struct seal_set *set, uint64_t 
     if (present->is && same_set(&present->set, set)) {
         remember_entries(s, set, now_ms);
     } else if (staged->is && same_set(&staged->set, set)) {
-        promote(s);
+        promote(s, now_ms);
     } else {
         /* The way over the bridge was missed, and a new unsealing is the way; or what is staged was made from nothing before this one
          * was known: its master key may be known to the core, and none of this one's rows goes under it. */
@@ -342,6 +395,5 @@ void sets_seal(struct sets *sets)
     sets_drop_one(sets, B_SET_PRESENT);
     sets_drop_one(sets, B_SET_STAGED);
     wipe(sets->secrets, sizeof *sets->secrets);
-    sets->has_image_blob = false;
     sets_unlock(sets);
 }

@@ -41,9 +41,12 @@ struct making {
     struct seal_recipient keepers[SEAL_BREAK_GLASS_MAX];
 };
 
-/* Of an auto-unseal blob's key, between B_AUTO_MAKE and B_DROP_AUTO. */
+/* An auto-unseal blob and the shares of its key, between B_AUTO_MAKE and B_DROP_AUTO. */
 struct image_making {
-    uint32_t count;
+    uint32_t count; /* 0: there is none */
+    uint64_t began_ms;
+    uint8_t digest[32]; /* of the proposal that it was made for; zeros: it was renewed */
+    struct seal_auto blob;
     struct shamir_share shares[SEAL_KMS_MAX];
 };
 
@@ -55,6 +58,7 @@ enum {
 struct ballot {
     bool is;
     bool approved;
+    bool used;     /* an auto-unseal blob was made of it: it is good for no other one */
     uint32_t have; /* operators who have */
     uint64_t began_ms;
     uint8_t digest[32];
@@ -112,7 +116,15 @@ struct used_nonce {
 
 struct held_set {
     bool is;
+    bool made_here; /* by this life, for its quorum, and held since */
     struct seal_set set;
+};
+
+/* Auto-unseal blobs of the set before may be made anew for the present one, which this life has made in its place. */
+struct renewals {
+    bool are;
+    uint64_t began_ms;
+    uint8_t from[32]; /* the fingerprint of the set before */
 };
 
 struct sets {
@@ -126,6 +138,7 @@ struct sets {
     bool has_image_blob;
     struct seal_auto image_blob; /* whose shares are awaited */
     struct held_set held[2];     /* by enum b_set_which */
+    struct renewals renewals;
     struct past_entry past[SEAL_OPERATORS_MAX];
     struct used_nonce used[USED_MAX];
     struct set_secrets *secrets;
@@ -146,8 +159,14 @@ bool sets_opens_itself(const struct sets *sets, enum b_set_which which);
 void sets_drop_one(struct sets *sets, enum b_set_which which);
 void sets_forget_making(struct sets *sets);
 void sets_forget_pending(struct sets *sets);
-/* Shares of an auto-unseal blob's key, and which blob they were for. */
-void sets_forget_image(struct sets *sets);
+/* An approval is used up: a blob of another key takes another one. */
+void sets_use_approval(struct sets *sets, const uint8_t digest[static 32]);
+/* The auto-unseal blob that was made, with its shares. */
+void sets_forget_made_image(struct sets *sets);
+/* Shares of an auto-unseal blob's key that KMS keys have opened, and which blob they were for. */
+void sets_forget_given_image(struct sets *sets);
+/* Both, the approval of what was made, and the right to renew. */
+void sets_end_images(struct sets *sets);
 /* Wipes keys and pending shares that have expired. */
 void sets_expire(struct sets *sets, uint64_t now_ms);
 /* Adds a share; one that is there already changes nothing. */

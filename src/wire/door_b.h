@@ -487,7 +487,9 @@ enum b_drop {
     B_DROP_PENDING = 1, /* shares that were collected, approvals, rehearsals: they have expired */
     B_DROP_STAGED = 2,  /* the staged set, its secrets and its generation's keys */
     B_DROP_OPEN = 3,    /* the master key as well: the chamber waits to be unsealed. No latch */
-    B_DROP_AUTO = 4     /* the shares of an auto-unseal blob's key, made or collected */
+    B_DROP_AUTO =
+        4 /* an auto-unseal blob that was made, its shares or those that were collected, its approval, and the right to
+                            renew others: all that was allowed is stored */
 };
 
 struct b_set_drop {
@@ -496,8 +498,8 @@ struct b_set_drop {
     uint32_t reserved;
 };
 
-/* Where the vault's own configuration allows it, from an open set with operators: by a proposal whose digest their quorum has approved, or by
- * the blob of the generation before, which shows that they had.
+/* Where the vault's own configuration allows it, from an open set with operators: by a proposal whose digest their quorum has approved, once,
+ * or by the blob of the set before, which shows that they had, in the life that has made the present one, until B_DROP_AUTO.
  */
 struct b_auto_make {
     uint64_t id;

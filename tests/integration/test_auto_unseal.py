@@ -214,6 +214,53 @@ def test_T12_a_rotation_takes_the_approval_along_and_a_seal_takes_it_away(make_d
     assert state(daemon) == "sealed"
 
 
+def approvals(daemon):
+    return status(daemon)["auto_unseal"]["proposed"]["approvals"]["have"]
+
+
+def restarted(daemon, room):
+    daemon.kill_room(room)
+    wait_for("open again", lambda: daemon.alive() and state(daemon) == "unsealed" and "auto_unseal" in status(daemon))
+
+
+@pytest.mark.long_form
+def test_T25_what_was_approved_and_not_stored_is_made_again_by_that_vault_alone(make_daemon, enclave, operators):
+    def begin(image):
+        enclave.policy(("Encrypt", image))
+        seen = daemon.log_text().count("could not be made: trying again")
+        answer = propose(daemon, image)
+        approve(daemon, answer["digest"], *operators[:2])
+        wait_for("a first try", lambda: daemon.log_text().count("could not be made: trying again") > seen)
+        return answer["digest"]
+
+    daemon = enclave.begin(make_daemon)
+    make_chamber(daemon, enclave, operators, "operators")
+    begin(IMAGE)
+    restarted(daemon, "core")  # the vault has what it has made
+    assert (approvals(daemon), approved(daemon)) == (2, {})
+    enclave.policy()
+    wait_for("the image's record", lambda: approved(daemon) == {IMAGE.hex(): 1})
+
+    digest = begin(OTHER)
+    restarted(daemon, "vault")
+    enclave.policy()
+    assert (approvals(daemon), approved(daemon)) == (0, {IMAGE.hex(): 1})
+    approve(daemon, digest, *operators[:2])  # once more
+    wait_for("the other image's record", lambda: approved(daemon) == {IMAGE.hex(): 1, OTHER.hex(): 1})
+
+    # A rotation takes approvals along in one life of the vault.
+    enclave.policy(("Encrypt", OTHER))
+    approve(daemon, rotate(daemon, "master"), *operators[:2])
+    rotated(daemon, 2)
+    wait_for("its own approval", lambda: approved(daemon) == {IMAGE.hex(): 2, OTHER.hex(): 1})
+    restarted(daemon, "vault")
+    enclave.policy()
+    wait_for("the reason", lambda: "approvals of images are not taken over to this master key here" in daemon.log_text())
+    assert approved(daemon) == {IMAGE.hex(): 2, OTHER.hex(): 1}
+    approve(daemon, propose(daemon, OTHER)["digest"], *operators[:2])
+    wait_for("the other image's record", lambda: approved(daemon) == {IMAGE.hex(): 2, OTHER.hex(): 2})
+
+
 def stored(daemon):
     with sqlite3.connect(daemon.data_dir / "state.sqlite") as db:
         return db.execute("SELECT name, bytes FROM records WHERE kind = 'auto'").fetchone()

@@ -173,6 +173,15 @@ void vault_room_start_ceremony(struct vault_room *room, const struct test_chambe
     room_start(room, chamber, ROOM_MODE_SERVE);
 }
 
+void vault_room_start_by_image(struct vault_room *room, const struct test_chamber *chamber)
+{
+    room_init(room, false);
+    room->config->signing.concurrency = 2;
+    room->config->signer_state.seal = SEAL_BEGINS_BY_CEREMONY;
+    room->config->signer_state.auto_unseal = true;
+    room_start(room, chamber, ROOM_MODE_SERVE);
+}
+
 bool test_contains(const void *haystack, size_t len, const uint8_t needle[static 32])
 {
     uint8_t reversed[32];

@@ -53,6 +53,8 @@ void vault_room_start_engine(struct vault_room *room,
                              enum signing_engine engine);
 /* The same, with two signing threads and a configuration that allows ceremonies. */
 void vault_room_start_ceremony(struct vault_room *room, const struct test_chamber *chamber);
+/* The same, where images that operators have approved open the chamber. */
+void vault_room_start_by_image(struct vault_room *room, const struct test_chamber *chamber);
 /* The same, where new keys are backed up to both recipients of support/age_tool.h. */
 void vault_room_start_generate(struct vault_room *room, const struct test_chamber *chamber);
 /* In an enclave with this security module (attest/nsm.h), and a core whose options have this digest. */

@@ -1,6 +1,8 @@
 /* Blobs by which an image opens the chamber: who may have one made, and what opens one. */
 #include <string.h>
 
+#include "base/clock.h"
+
 #include "seal/proposal.h"
 #include "support/ceremony_kit.h"
 #include "support/test.h"
@@ -221,6 +223,83 @@ static void test_T25_a_vault_that_is_not_told_of_it_makes_and_opens_none(void **
     rite_stop(&vault);
 }
 
+/* --- how often --------------------------------------------------------------------------------------------------------------- */
+
+static void test_T25_an_approval_makes_one_blob(void **state)
+{
+    (void)state;
+    begin(&operators_plan);
+    const struct seal_auto_proposal p = proposal_of(0xaa);
+    approve(&p);
+    assert_int_equal(make(&p), 0);
+    const struct seal_auto first = blob;
+    take_shares();
+    assert_int_equal(make(&p), ERROR_NOT_APPROVED);
+    assert_int_equal(auto_unseal_part(vault.sets, 0, shares[KEYS]).code, ERROR_SEAL_STATE);
+    assert_int_equal(rite_state(&vault).approved, 0); /* whoever looks sees that it is gone */
+    approve(&p);
+    assert_int_equal(make(&p), 0);
+    assert_memory_not_equal(&blob.shares, &first.shares, sizeof first.shares);
+    take_shares();
+    assert_int_equal(make(&p), ERROR_NOT_APPROVED);
+    rite_stop(&vault);
+}
+
+/* KMS was away, or the core has died: what was made is asked for again, and is the same. */
+static void test_T25_a_blob_that_was_not_stored_is_given_again_and_no_other_one(void **state)
+{
+    (void)state;
+    uint8_t share[SEAL_SHARE_SIZE];
+    begin(&operators_plan);
+    const struct seal_auto_proposal p = proposal_of(0xaa);
+    const struct seal_auto_proposal other = proposal_of(0xbb);
+    approve(&p);
+    assert_int_equal(make(&p), 0);
+    const struct seal_auto first = blob;
+    assert_int_equal(auto_unseal_part(vault.sets, 1, shares[1]).code, 0);
+    assert_int_equal(rite_state(&vault).approved, 1);
+    assert_int_equal(open_blob(&first), 0); /* it is tried out */
+    assert_int_equal(unwrap(1), 0);
+    assert_int_equal(make(&other), ERROR_NOT_APPROVED);
+    assert_int_equal(make(&p), 0);
+    assert_memory_equal(&blob, &first, sizeof first);
+    assert_int_equal(auto_unseal_part(vault.sets, 1, share).code, 0);
+    assert_memory_equal(share, shares[1], sizeof share);
+    /* Voted for once more, it is that one still, and both approvals go with it. */
+    approve(&p);
+    assert_int_equal(make(&p), 0);
+    assert_memory_equal(&blob, &first, sizeof first);
+    take_shares();
+    assert_int_equal(make(&p), ERROR_NOT_APPROVED);
+    /* Another one in its place: it is gone, and so is its approval. */
+    approve(&p);
+    approve(&other);
+    assert_int_equal(make(&p), 0);
+    assert_int_equal(make(&other), 0);
+    assert_int_equal(make(&p), ERROR_NOT_APPROVED);
+    take_shares();
+    rite_stop(&vault);
+}
+
+static void test_T25_a_blob_that_nobody_stores_is_forgotten(void **state)
+{
+    (void)state;
+    begin(&operators_plan);
+    const struct seal_auto_proposal p = proposal_of(0xaa);
+    approve(&p);
+    assert_int_equal(make(&p), 0);
+    sets_tick(vault.sets, vault.now_ms + PENDING_LIFE_MS / 2);
+    assert_int_equal(auto_unseal_part(vault.sets, 0, shares[0]).code, 0);
+    sets_tick(vault.sets, clock_mono_ms() + PENDING_LIFE_MS + 1);
+    assert_int_equal(auto_unseal_part(vault.sets, 0, shares[0]).code, ERROR_SEAL_STATE);
+    assert_int_equal(make(&p), ERROR_NOT_APPROVED);
+    approve(&p);
+    assert_int_equal(make(&p), 0);
+    assert_int_equal(sets_drop(vault.sets, B_DROP_OPEN).code, 0);
+    assert_int_equal(auto_unseal_part(vault.sets, 0, shares[0]).code, ERROR_SEAL_STATE);
+    rite_stop(&vault);
+}
+
 /* --- what opens one ------------------------------------------------------------------------------------------------------------ */
 
 static void opens_with_its_threshold(const struct rite_plan *plan)
@@ -317,11 +396,10 @@ static void test_T25_a_blob_that_was_given_before_a_seal_is_forgotten(void **sta
 
 /* --- rotations ------------------------------------------------------------------------------------------------------------------- */
 
-/* The quorum takes a new master key, and keeps itself. */
-static void rotate(void)
+/* The quorum approves a new master key, and keeps itself; *ret_next: as it is staged. */
+static void stage(struct seal_set *ret_next)
 {
     static struct rite_parts none;
-    static struct seal_set next;
     uint8_t digest[32];
     struct rite_plan plan = operators_plan;
     plan.keep = SEAL_KEEP_OPERATORS;
@@ -331,9 +409,23 @@ static void rotate(void)
                      0);
     assert_int_equal(rite_visit(&vault, SEAL_TO_APPROVE, &operators[1], digest, NULL, NULL).code,
                      0);
-    assert_int_equal(rite_stage(&vault, &proposal, &none, NULL, &next).code, 0);
+    assert_int_equal(rite_stage(&vault, &proposal, &none, NULL, ret_next).code, 0);
+}
+
+static void rotate(void)
+{
+    static struct seal_set next;
+    stage(&next);
     rite_switch(&vault, &next);
     set = next;
+}
+
+static void unseal(void)
+{
+    for (int i = 0; i < THRESHOLD; i++)
+        assert_int_equal(rite_visit(&vault, SEAL_TO_UNSEAL, &operators[i], NULL, NULL, NULL).code,
+                         0);
+    assert_true(rite_state(&vault).open);
 }
 
 static void test_T12_an_approval_goes_over_to_the_next_generation_and_no_further(void **state)
@@ -359,6 +451,104 @@ static void test_T12_an_approval_goes_over_to_the_next_generation_and_no_further
     assert_same_keys(2);
     rotate();
     assert_int_equal(renew(&first), ERROR_SEAL_STATE); /* two generations back */
+    rite_stop(&vault);
+}
+
+static void test_T12_every_image_is_renewed_until_the_core_says_that_all_are(void **state)
+{
+    (void)state;
+    make_approved(&operators_plan);
+    const struct seal_auto first = blob;
+    const struct seal_auto_proposal p = proposal_of(0xbb);
+    approve(&p);
+    assert_int_equal(make(&p), 0);
+    const struct seal_auto second = blob;
+    take_shares();
+    rotate();
+    assert_int_equal(renew(&first), 0);
+    assert_int_equal(renew(&second), 0);
+    assert_int_equal(renew(&first), 0); /* KMS was away */
+    take_shares();
+    assert_int_equal(renew(&first), ERROR_NOT_APPROVED);
+    assert_int_equal(renew(&second), ERROR_NOT_APPROVED);
+    assert_int_equal(auto_unseal_part(vault.sets, 0, shares[KEYS]).code, ERROR_SEAL_STATE);
+    rite_stop(&vault);
+}
+
+static void test_T12_an_approval_that_is_not_taken_along_lapses(void **state)
+{
+    (void)state;
+    make_approved(&operators_plan);
+    const struct seal_auto first = blob;
+    rotate();
+    sets_tick(vault.sets, vault.now_ms + PENDING_LIFE_MS / 2);
+    assert_int_equal(renew(&first), 0);
+    sets_tick(vault.sets, clock_mono_ms() + PENDING_LIFE_MS + 1);
+    assert_int_equal(renew(&first), ERROR_NOT_APPROVED);
+    assert_int_equal(auto_unseal_part(vault.sets, 0, shares[0]).code, ERROR_SEAL_STATE);
+    rite_stop(&vault);
+}
+
+/* A core that was captured has the records of before, and a vault that knows of nothing yet. */
+static void test_T12_another_life_takes_no_approval_along(void **state)
+{
+    (void)state;
+    static struct seal_set staged;
+    make_approved(&operators_plan);
+    const struct seal_auto first = blob;
+    const struct seal_set before = set;
+    stage(&staged);
+    const struct seal_set with_bridge = staged;
+    rite_switch(&vault, &staged);
+    assert_int_equal(renew(&first), 0);
+    take_shares();
+    set = staged;
+    restart(true);
+    unseal();
+    assert_int_equal(renew(&first), ERROR_NOT_APPROVED);
+    /* The switch, played once more. */
+    set = before;
+    restart(true);
+    unseal();
+    assert_int_equal(rite_open(&vault, B_SET_STAGED, &with_bridge).code, 0);
+    assert_true(rite_state(&vault).staged_open);
+    rite_switch(&vault, &staged);
+    assert_true(rite_state(&vault).open);
+    assert_int_equal(renew(&first), ERROR_NOT_APPROVED);
+    rite_stop(&vault);
+}
+
+/* It was made here, but what comes back after it was dropped may be of any life. */
+static void test_T12_a_set_that_was_dropped_takes_no_approval_along(void **state)
+{
+    (void)state;
+    static struct seal_set staged;
+    make_approved(&operators_plan);
+    const struct seal_auto first = blob;
+    stage(&staged);
+    assert_int_equal(sets_drop(vault.sets, B_DROP_STAGED).code, 0);
+    assert_int_equal(rite_open(&vault, B_SET_STAGED, &staged).code, 0);
+    rite_switch(&vault, &staged);
+    assert_true(rite_state(&vault).open);
+    assert_int_equal(renew(&first), ERROR_NOT_APPROVED);
+    rite_stop(&vault);
+}
+
+/* Of the same chamber and generation, and not of the set that was replaced: a core's own, from a life that it has begun with nothing. */
+static void test_T12_a_blob_of_another_set_of_the_generation_before_is_not_renewed(void **state)
+{
+    (void)state;
+    make_approved(&operators_plan);
+    const struct seal_auto of_another = blob;
+    rite_stop(&vault);
+    rite_start(&vault, &chamber);
+    auto_unseal_allow(vault.sets);
+    const struct seal_proposal proposal = rite_proposal(&chamber, NULL, &operators_plan);
+    assert_int_equal(rite_stage(&vault, &proposal, &parts, operators, &set).code, 0);
+    rite_switch(&vault, &set);
+    rotate();
+    assert_int_equal(of_another.generation + 1, set.generation);
+    assert_int_equal(renew(&of_another), ERROR_NOT_APPROVED);
     rite_stop(&vault);
 }
 
@@ -389,12 +579,20 @@ int main(void)
         cmocka_unit_test(test_T01_a_debug_image_or_no_kms_keys_are_no_proposal),
         cmocka_unit_test(test_T25_only_an_open_set_with_operators_gives_a_blob),
         cmocka_unit_test(test_T25_a_vault_that_is_not_told_of_it_makes_and_opens_none),
+        cmocka_unit_test(test_T25_an_approval_makes_one_blob),
+        cmocka_unit_test(test_T25_a_blob_that_was_not_stored_is_given_again_and_no_other_one),
+        cmocka_unit_test(test_T25_a_blob_that_nobody_stores_is_forgotten),
         cmocka_unit_test(test_T25_the_threshold_of_shares_opens_the_same_keys),
         cmocka_unit_test(test_T18_a_share_that_was_not_committed_to_counts_for_nothing),
         cmocka_unit_test(test_T25_a_blob_that_is_changed_anywhere_is_refused),
         cmocka_unit_test(test_T25_a_blob_of_another_chamber_is_refused),
         cmocka_unit_test(test_T25_a_blob_that_was_given_before_a_seal_is_forgotten),
         cmocka_unit_test(test_T12_an_approval_goes_over_to_the_next_generation_and_no_further),
+        cmocka_unit_test(test_T12_every_image_is_renewed_until_the_core_says_that_all_are),
+        cmocka_unit_test(test_T12_an_approval_that_is_not_taken_along_lapses),
+        cmocka_unit_test(test_T12_another_life_takes_no_approval_along),
+        cmocka_unit_test(test_T12_a_set_that_was_dropped_takes_no_approval_along),
+        cmocka_unit_test(test_T12_a_blob_of_another_set_of_the_generation_before_is_not_renewed),
         cmocka_unit_test(test_T12_a_set_that_changes_meanwhile_is_not_opened_by_the_old_blob),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,11 @@ enum timeline_policy {
     TIMELINE_REFUSE
 };
 
+enum {
+    CONFIG_ENCLAVE_FUTURE_EPOCHS =
+        2 /* max_future_epochs is no more in an enclave, but on test networks */
+};
+
 struct anti_slashing_config {
     enum history_backend backend;
     char path[CONFIG_PATH_MAX];             /* "" : <data_dir>/history.sqlite */

@@ -310,7 +310,7 @@ static void check_kms_secrets(struct config_loading *loading)
         fault_of(loading, "aws.dynamodb_credentials_kms", "nothing is in DynamoDB");
 }
 
-/* T11. What goes to an http:// endpoint, an enclave's parent reads and writes. */
+/* T11. What goes to an http:// endpoint, an enclave's parent reads and writes. No address in there but by a way through the parent. */
 static void check_clear_endpoints(struct config_loading *loading)
 {
     const struct aws_config *aws = &loading->config->aws;
@@ -320,7 +320,8 @@ static void check_clear_endpoints(struct config_loading *loading)
     } rows[] = {{"aws.endpoint_url", aws->endpoint_url},
                 {"aws.kms_endpoint_url", aws->kms_endpoint_url},
                 {"aws.dynamodb_endpoint_url", aws->dynamodb_endpoint_url},
-                {"aws.sts_endpoint_url", aws->sts_endpoint_url}};
+                {"aws.sts_endpoint_url", aws->sts_endpoint_url},
+                {"tracing.otlp_endpoint", loading->config->tracing.otlp_endpoint}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (rows[i].value[0] && strncmp(rows[i].value, "https://", 8) != 0)
             fault_of(loading, rows[i].path,
@@ -338,6 +339,21 @@ static void check_aws_account(struct config_loading *loading)
         fault_of(loading, "tee.aws_account",
                  "an enclave names the account of its tables and of its credentials: else whoever "
                  "starts it may bring his own");
+}
+
+/* P26. How far ahead an enclave has signed, the next one knows by this alone, whatever its image. */
+static void check_enclave_future(struct config_loading *loading)
+{
+    const struct anti_slashing_config *history = &loading->config->anti_slashing;
+    if (history->max_future_epochs > CONFIG_ENCLAVE_FUTURE_EPOCHS)
+        fault_of(
+            loading, "anti_slashing.max_future_epochs",
+            "is 2 at most in an enclave: a later one takes for granted that no earlier one has "
+            "signed further ahead");
+    if (history->backend == HISTORY_NOOP)
+        fault_of(loading, "anti_slashing.backend",
+                 "noop has no rule of how far ahead it signs, and the enclave after this one could "
+                 "not know");
 }
 
 /* An enclave's disk is memory: what has to outlive it, and to be no older after it, is outside. Test networks may lose it. */
@@ -367,7 +383,12 @@ static void check_enclave(struct config_loading *loading)
         fault_of(loading, "auth.owner_keys",
                  "an enclave names a key of its owner: nobody is inside, and without one nobody "
                  "could begin anything");
+    if (config->auth.mode != AUTH_ENFORCE)
+        fault_of(loading, "auth.mode",
+                 "is enforce in an enclave: else the parent, and whoever else reaches it, has "
+                 "messages signed");
     check_clear_endpoints(loading);
+    check_enclave_future(loading);
     if (state->backend == STATE_SQLITE)
         fault_of(loading, "signer_state.backend", lost);
     if (config->anti_slashing.backend == HISTORY_SQLITE)

@@ -125,7 +125,10 @@ bool sign_path_enclave_floor(const struct sign_rules *rules,
                              uint64_t leeway_ms,
                              struct slash_watermark *ret_floor)
 {
-    const uint64_t last = sign_path_last_epoch(rules, u64_add_sat(now_ms, leeway_ms));
+    struct sign_rules widest =
+        *rules; /* an image with a larger max_future_epochs may have run before */
+    widest.max_future_epochs = u64_max(rules->max_future_epochs, CONFIG_ENCLAVE_FUTURE_EPOCHS);
+    const uint64_t last = sign_path_last_epoch(&widest, u64_add_sat(now_ms, leeway_ms));
     if (last == UINT64_MAX)
         return false;
     *ret_floor = slash_floor_of(last, rules->network->preset.slots_per_epoch);

@@ -62,8 +62,9 @@ void sign_path_judge(const struct sign_rules *rules,
                      uint64_t wall_ms,
                      struct sign_outcome *ret_outcome);
 
-/* The floor of an enclave that starts at `now_ms`, which is right to within `leeway_ms`: all that another enclave of this image may have signed
- * until then is at or below it. False where the network's genesis time is unknown, or the history is noop.
+/* The floor of an enclave that starts at `now_ms`, which is right to within `leeway_ms`: all that another enclave may have signed until then is
+ * at or below it, of whatever image: where there is money, none has signed further ahead than CONFIG_ENCLAVE_FUTURE_EPOCHS. False where the
+ * network's genesis time is unknown, or the history is noop.
  */
 bool sign_path_enclave_floor(const struct sign_rules *rules,
                              uint64_t now_ms,

@@ -140,7 +140,7 @@ def test_T11_what_a_parent_could_read_or_be_is_refused(make_daemon, server, kms,
         daemon = case.daemon
         daemon.config.update({"network": "mainnet"})
         daemon.config["tee"] |= {"aws_account": "111122223333", "root": {"kms_key_arns": [case.arn]}}
-        daemon.config["auth"] = {"owner_keys": ["d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"]}
+        daemon.config["auth"] = {"mode": "enforce", "owner_keys": ["d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"]}
         daemon.config["signer_state"] = {"backend": "postgres", "url": server.verified}
         daemon.config.pop("genesis_validators_root", None)
 

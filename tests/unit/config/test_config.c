@@ -636,9 +636,9 @@ static void test_P26_an_enclave_keeps_nothing_that_ends_with_it(void **state)
     "signer_state: { backend: dynamodb, table: states }\n"                                         \
     "anti_slashing: { backend: dynamodb, table: history }\n"
 
-#define OWNER                                                                                      \
-    "auth: { owner_keys: "                                                                         \
-    "[alice=d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a] }\n"
+#define OWNER_KEYS                                                                                 \
+    "owner_keys: [alice=d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a]"
+#define OWNER "auth: { mode: enforce, " OWNER_KEYS " }\n"
 
 static void test_T11_an_enclave_names_its_account_and_no_clear_endpoint(void **state)
 {
@@ -673,6 +673,74 @@ static void test_T11_an_enclave_names_its_account_and_no_clear_endpoint(void **s
                        endpoints[i]);
         loads(text);
     }
+}
+
+static void test_T11_an_enclave_traces_to_no_clear_endpoint(void **state)
+{
+    static const char inside[] = "network: mainnet\n" NITRO OWNER TABLES;
+    char text[1024];
+    (void)state;
+    (void)snprintf(text, sizeof text, "%stracing: { otlp_endpoint: \"https://a.example:4318\" }\n",
+                   inside);
+    loads(text);
+    for (int loopback = 0; loopback < 2; loopback++) {
+        (void)snprintf(text, sizeof text,
+                       "%stracing: { otlp_endpoint: \"http://%s:4318\", allow_plaintext: true }\n",
+                       inside, loopback ? "127.0.0.1" : "a.example");
+        refuses_with(text, NULL, "tracing.otlp_endpoint: is not https://");
+    }
+    loads("network: minimal\n" NITRO TABLES
+          "tracing: { otlp_endpoint: \"http://a.example:4318\", allow_plaintext: true }\n");
+}
+
+/* Its default is open. */
+static void test_T20_an_enclave_signs_for_nobody_without_a_policy(void **state)
+{
+    static const char *const modes[] = {"", "mode: open, ", "mode: report, "};
+    char text[1024];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        (void)snprintf(text, sizeof text, "network: mainnet\n%s%sauth: { %s%s }\n", NITRO, TABLES,
+                       modes[i], OWNER_KEYS);
+        refuses_with(text, NULL, "auth.mode: is enforce in an enclave");
+        (void)snprintf(text, sizeof text, "network: minimal\n%s%sauth: { %s%s }\n", NITRO, TABLES,
+                       modes[i], OWNER_KEYS);
+        loads(text);
+        (void)snprintf(text, sizeof text, "network: mainnet\nauth: { %sallow_plaintext: false }\n",
+                       modes[i]);
+        loads(text);
+    }
+}
+
+/* A later image knows how far ahead an earlier one may have signed. */
+static void test_P26_an_enclave_signs_no_further_ahead_than_the_next_one_expects(void **state)
+{
+    static const char state_table[] = "signer_state: { backend: dynamodb, table: states }\n";
+    static const char history[] = "anti_slashing: { backend: dynamodb, table: history, ";
+    char text[1024];
+    (void)state;
+    for (unsigned epochs = 1; epochs <= 3; epochs++) {
+        (void)snprintf(text, sizeof text,
+                       "network: mainnet\n" NITRO OWNER "%s%smax_future_epochs: %u }\n",
+                       state_table, history, epochs);
+        if (epochs <= 2)
+            loads(text);
+        else
+            refuses_with(text, NULL, "anti_slashing.max_future_epochs: is 2 at most");
+    }
+    (void)snprintf(text, sizeof text,
+                   "network: minimal\n" NITRO OWNER "%s%smax_future_epochs: 100 }\n", state_table,
+                   history);
+    loads(text);
+    (void)snprintf(text, sizeof text, "network: mainnet\n%s%smax_future_epochs: 100 }\n",
+                   state_table, history);
+    loads(text);
+    static const char noop[] =
+        "%s%s%santi_slashing: { backend: noop, i_accept_slashing_risk: true }\n";
+    (void)snprintf(text, sizeof text, noop, "network: mainnet\n", NITRO OWNER, state_table);
+    refuses_with(text, NULL, "anti_slashing.backend: noop has no rule");
+    (void)snprintf(text, sizeof text, noop, "network: minimal\n", NITRO OWNER, state_table);
+    loads(text);
 }
 
 #define KEY "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"
@@ -1026,6 +1094,9 @@ int main(void)
         cmocka_unit_test(test_P26_an_enclaves_options_come_from_its_file_alone),
         cmocka_unit_test(test_P26_an_enclave_keeps_nothing_that_ends_with_it),
         cmocka_unit_test(test_T11_an_enclave_names_its_account_and_no_clear_endpoint),
+        cmocka_unit_test(test_T11_an_enclave_traces_to_no_clear_endpoint),
+        cmocka_unit_test(test_T20_an_enclave_signs_for_nobody_without_a_policy),
+        cmocka_unit_test(test_P26_an_enclave_signs_no_further_ahead_than_the_next_one_expects),
         cmocka_unit_test(test_P26_an_enclave_names_its_owner_and_no_other_authority),
         cmocka_unit_test(test_T11_a_databases_password_from_kms),
         cmocka_unit_test(test_T11_dynamodbs_credentials_from_kms),

@@ -424,7 +424,7 @@ static void test_the_order_of_refusals(void **state)
     assert_int_equal(outcome.error, 0);
 }
 
-/* What another enclave of the same image may have signed, whatever its parent's stores say, is not signed by one that starts now. */
+/* What another enclave may have signed, whatever its parent's stores say, is not signed by one that starts now. */
 static void test_P26_an_enclave_signs_nothing_that_an_earlier_one_may_have_signed(void **state)
 {
     struct sign_request a = attestation();
@@ -437,6 +437,15 @@ static void test_P26_an_enclave_signs_nothing_that_an_earlier_one_may_have_signe
     assert_int_equal(floor.target, EPOCH + 2); /* the rule for the future let it go so far */
     assert_true(sign_path_enclave_floor(&rules, wall_of(EPOCH + 1) - 1, 30000, &floor));
     assert_int_equal(floor.target, EPOCH + 3); /* and its clock may have been ahead */
+    rules.max_future_epochs =
+        1; /* of this image; the one before may have had the most that is allowed */
+    assert_true(sign_path_enclave_floor(&rules, wall_of(EPOCH + 1), 0, &floor));
+    assert_int_equal(floor.target, EPOCH + 3);
+    rules.max_future_epochs = 5; /* on test networks alone */
+    assert_true(sign_path_enclave_floor(&rules, wall_of(EPOCH + 1), 0, &floor));
+    assert_int_equal(floor.target, EPOCH + 6);
+    rules = before;
+    assert_true(sign_path_enclave_floor(&rules, wall_of(EPOCH + 1), 0, &floor));
     rules.floor = floor;
     /* All that passed until now is refused now. */
     for (uint64_t epoch = EPOCH - 1; epoch <= EPOCH + 3; epoch++) {

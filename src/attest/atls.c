@@ -20,6 +20,17 @@ static cc_err check_times(const struct leaf_times *times, uint64_t now_ms)
     return CC_OK;
 }
 
+CC_ERR atls_document_end(const struct attest_document *document, uint64_t *ret_end_s)
+{
+    CC_TRY(leaf_certificate_end(document->certificate, ret_end_s));
+    for (uint32_t i = 0; i < document->bundle_count; i++) {
+        uint64_t end;
+        CC_TRY(leaf_certificate_end(document->bundle[i], &end));
+        *ret_end_s = u64_min(*ret_end_s, end);
+    }
+    return CC_OK;
+}
+
 /* Until the document is too old, and no longer than the certificates under it hold. */
 static cc_err find_end(const struct attest_document *document,
                        const struct attest_policy *policy,
@@ -27,7 +38,7 @@ static cc_err find_end(const struct attest_document *document,
                        uint64_t *ret_until_ms)
 {
     uint64_t end;
-    CC_TRY(leaf_certificate_end(document->certificate, &end));
+    CC_TRY(atls_document_end(document, &end));
     *ret_until_ms = u64_min(end, leaf_end) * 1000;
     if (policy->max_age_ms)
         *ret_until_ms =

@@ -43,6 +43,9 @@ struct atls_peer {
 CC_ERR
 atls_check_leaf(struct span der, const struct atls_policy *policy, struct atls_peer *ret_peer);
 
+/* From then on, in seconds since 1970, no verifier takes the document: the first of its certificates has ended, up to the root's. */
+CC_ERR atls_document_end(const struct attest_document *document, uint64_t *ret_end_s);
+
 /* A document that came over the connection of `peer`: it must have that nonce, and be of the same key, chamber and
  * configuration. `nonce` is ATLS_NONCE_SIZE bytes.
  */

@@ -33,14 +33,14 @@ static bool is_about(const struct attest_document *document, const uint8_t *spki
                       span_of(spki_digest, sizeof binding.spki_digest));
 }
 
-/* When the certificate that the document brings ends. */
+/* When the first of the certificates that the document brings ends. */
 static cc_err read_end(struct span bytes, const uint8_t *spki_digest, uint64_t *ret_end_s)
 {
     struct attest_document document;
     CC_TRY(attest_document_parse(bytes, &document));
     if (!is_about(&document, spki_digest))
         return CC_FAIL(PROTOCOL, "an attestation document about another key");
-    return leaf_certificate_end(document.certificate, ret_end_s);
+    return atls_document_end(&document, ret_end_s);
 }
 
 static cc_err put_in_use(const struct atls *atls, struct span document, struct leaf_times times)
@@ -60,7 +60,7 @@ static cc_err use_document(struct atls *atls, struct span document, uint64_t now
     uint64_t end_s;
     CC_TRY(read_end(document, atls->spki_digest, &end_s));
     if (now_s < BACKDATED_S || end_s <= now_s)
-        return CC_FAIL(PROTOCOL, "the document's certificate has ended by this clock");
+        return CC_FAIL(PROTOCOL, "a certificate of the document has ended by this clock");
     const struct leaf_times times = {now_s - BACKDATED_S,
                                      u64_min(end_s, now_s - BACKDATED_S + ATLS_LIFE_MAX_S)};
     CC_TRY(put_in_use(atls, document, times));

@@ -109,6 +109,8 @@ static void introduce(const struct http *h, const struct arrival *arrival, struc
     c->client = arrival->proxied ? peer_number_of_address(h->peer_key, arrival->client)
                                  : peer_number(h->peer_key, arrival->fd, &arrival->address);
     c->crosses_network = !stays_here(arrival, peer);
+    c->nameless = !arrival->proxied && arrival->address.ss_family != AF_INET &&
+                  arrival->address.ss_family != AF_INET6;
 }
 
 /* The slot of a new socket; NULL when the process has no room for it. */

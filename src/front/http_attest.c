@@ -23,11 +23,19 @@ static cc_err take_nonce(const struct request *r, struct a_attest *ask)
     return CC_OK;
 }
 
-/* One for each client, so that who floods this leaves places to others. */
+/* A client; or a connection, where one number stands for all who come that way: by a proxy or an enclave's parent that names nobody. */
+static uint64_t who_waits(const struct request *r)
+{
+    const struct connection *c = r->connection;
+    return c->nameless ? UINT64_MAX - (uint64_t)(c - r->http->connections)
+                       : (uint64_t)r->client + 1;
+}
+
+/* One for each, so that who floods this leaves places to others. */
 static bool admit(struct request *r)
 {
     struct http *h = r->http;
-    const uint64_t mine = (uint64_t)r->client + 1;
+    const uint64_t mine = who_waits(r);
     for (uint32_t i = 0; i < HTTP_ATTESTATIONS_MAX; i++)
         if (atomic_load(&h->attesting[i]) == mine)
             return false;

@@ -113,6 +113,7 @@ struct connection {
     uint32_t client;              /* constant while open: front/peer.h */
     struct caller caller;         /* the same: what every request of it has in common */
     bool crosses_network;         /* the same: what it carries, others on the way can read */
+    bool nameless;                /* the same: its client has no address, and may be several */
     _Atomic uint64_t deadline_ms; /* UINT64_MAX: none */
     _Atomic uint64_t idle_since_ms; /* 0: a request is under way */
     struct tls_peer tls;            /* its loop only, while open */
@@ -200,7 +201,7 @@ struct http {
     _Atomic uint32_t large;
     _Atomic bool importing; /* one import at a time */
     _Atomic uint64_t
-        attesting[HTTP_ATTESTATIONS_MAX]; /* 1 + the client that waits for a document */
+        attesting[HTTP_ATTESTATIONS_MAX]; /* who waits for a document (http_attest.c); 0: nobody */
     const struct config *keys_config;     /* http.key_manager_api, chamber.keys */
     _Atomic uint32_t keys_active[KEYS_GROUP_END];
     _Atomic size_t reserved;

@@ -128,14 +128,17 @@ void rig_open(struct rig *rig)
     (void)snprintf(rig->unix_path, sizeof rig->unix_path, "/tmp/front-rig-%d.sock", (int)getpid());
     (void)snprintf(rig->admin_path, sizeof rig->admin_path, "/tmp/front-rig-%d.admin",
                    (int)getpid());
+    (void)snprintf(rig->tls_path, sizeof rig->tls_path, "/tmp/front-rig-%d.tls", (int)getpid());
     (void)unlink(rig->unix_path);
     (void)unlink(rig->admin_path);
+    (void)unlink(rig->tls_path);
     send_fd(rig, CONTROL_LISTENER, LISTENER_ADMIN, listen_unix(rig->admin_path));
     send_api(rig);
     send_fd(rig, CONTROL_LISTENER, LISTENER_METRICS, rig_listen_tcp(&rig->metrics_port));
     send_fd(rig, CONTROL_LISTENER, LISTENER_UNIX, listen_unix(rig->unix_path));
     if (rig->config.tls.mode == TLS_ATTESTED)
-        send_fd(rig, CONTROL_LISTENER, LISTENER_TLS, rig_listen_tcp(&rig->tls_port));
+        send_fd(rig, CONTROL_LISTENER, LISTENER_TLS,
+                rig->tls_by_unix ? listen_unix(rig->tls_path) : rig_listen_tcp(&rig->tls_port));
     send_fd(rig, CONTROL_DOOR_FRONT, 0, door[1]);
     assert_int_equal(control_send(rig->control, CONTROL_START, RIG_LIFE, ROOM_MODE_SERVE, -1).code,
                      0);
@@ -185,6 +188,7 @@ cc_err rig_close(struct rig *rig)
     (void)close(ROOM_FD_METRICS);
     (void)unlink(rig->unix_path);
     (void)unlink(rig->admin_path);
+    (void)unlink(rig->tls_path);
     return result;
 }
 

@@ -37,7 +37,9 @@ struct rig {
     bool core_comes_late; /* only with rig_start_core(): until then questions wait in the door */
     int api_port;
     int metrics_port;
-    int tls_port; /* of tls.mode: atls */
+    bool tls_by_unix; /* tls.mode: atls is at tls_path, not at a port */
+    int tls_port;     /* of tls.mode: atls */
+    char tls_path[64];
     char unix_path[64];
     char admin_path[64];
     _Atomic bool

@@ -103,6 +103,24 @@ static void test_the_end_is_the_earliest_of_all(void **state)
     assert_int_equal(a.peer.until_ms, kit.now_ms + 600000);
 }
 
+/* Soon the machine's certificate ends, say, though the module has just renewed its own. */
+static void test_T32_no_certificate_of_the_chain_outlives_itself(void **state)
+{
+    (void)state;
+    const struct attest_kit right = kit;
+    for (int i = 0; i < KIT_CERTIFICATES; i++) {
+        kit_shape(&kit);
+        kit.now_ms = clock_wall_ms();
+        kit.shape[i].to_s = 600;
+        kit_make(&kit);
+        struct attempt a = right_attempt();
+        expect(&a, ERROR_NONE);
+        assert_in_range(a.peer.until_ms, kit.now_ms + 599000, kit.now_ms + 602000);
+        kit_free(&kit);
+    }
+    kit = right;
+}
+
 static void test_T32_another_image_is_refused(void **state)
 {
     (void)state;
@@ -313,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_right_one_is_accepted),
         cmocka_unit_test(test_the_end_is_the_earliest_of_all),
+        cmocka_unit_test(test_T32_no_certificate_of_the_chain_outlives_itself),
         cmocka_unit_test(test_T32_another_image_is_refused),
         cmocka_unit_test(test_T32_a_policy_of_nothing_refuses_all),
         cmocka_unit_test(test_T32_debug_mode_is_refused),

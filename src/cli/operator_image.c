@@ -196,7 +196,9 @@ static int remove_image(const struct operator_wanted *w, struct span body)
     CC_CLEANUP(operator_reply_release) struct operator_reply reply = {0};
     int code = operator_ask_and_print(w, "POST", "auto-unseal", body, &reply);
     if (code == EXIT_CODE_DONE && !w->json)
-        (void)printf("that image opens nothing by itself any more\n");
+        (void)printf(
+            "that image opens nothing by itself any more. Take it out of the KMS keys' policies "
+            "as well: with an older copy of the tables it still would\n");
     return code;
 }
 

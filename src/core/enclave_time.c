@@ -69,10 +69,16 @@ uint64_t enclave_time_now(const struct enclave_time *t)
     return t ? clock_mono_ms() + atomic_load(&t->ahead_ms) : clock_wall_ms();
 }
 
+/* How old the last good look is. It is read first: one that comes meanwhile would be later than the clock was read. */
+static uint64_t age_ms(const struct enclave_time *t)
+{
+    const uint64_t seen_ms = atomic_load(&t->seen_ms);
+    return clock_mono_ms() - seen_ms;
+}
+
 bool enclave_time_is_sure(const struct enclave_time *t)
 {
-    return !t || (!atomic_load(&t->differs) &&
-                  clock_mono_ms() - atomic_load(&t->seen_ms) < ENCLAVE_TIME_LOST_MS);
+    return !t || (!atomic_load(&t->differs) && age_ms(t) < ENCLAVE_TIME_LOST_MS);
 }
 
 void enclave_time_look(struct enclave_time *t)
@@ -96,7 +102,7 @@ void enclave_time_look(struct enclave_time *t)
 static bool wait_a_while(struct enclave_time *t)
 {
     struct timespec until;
-    const bool fresh = clock_mono_ms() - atomic_load(&t->seen_ms) < ENCLAVE_TIME_MS / 2;
+    const bool fresh = age_ms(t) < ENCLAVE_TIME_MS / 2;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (fresh ? ENCLAVE_TIME_MS : ENCLAVE_TIME_AGAIN_MS) / 1000;
     cc_assert(pthread_mutex_lock(&t->lock) == 0);

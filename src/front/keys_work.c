@@ -138,7 +138,7 @@ static void refuse_nameless(struct keys_work *w)
 
 bool keys_work_has_history(const struct keys_work *w)
 {
-    return w->body.has_history && w->body.count > 0;
+    return w->body.has_history;
 }
 
 CC_ERR keys_work_read_history(struct keys_work *w)

@@ -157,10 +157,13 @@ def test_P15_the_history_that_comes_along_is_in_force_before_the_key_signs(make_
     ],
 )
 def test_P15_when_the_history_is_refused_nothing_is_imported(shared, history, fault):
-    code, answer = call(shared, "POST", MANAGER, import_body(1, 2, history=history))
-    assert code == 400, answer
-    assert not fault or any(fault in line for line in answer["faults"]), answer
+    for body in (import_body(1, 2, history=history), import_body(history=history)):
+        code, answer = call(shared, "POST", MANAGER, body)
+        assert code == 400, answer
+        assert not fault or any(fault in line for line in answer["faults"]), answer
     assert not listed(shared)
+    assert call(shared, "POST", MANAGER, import_body(history=interchange(validator(KEYS[1], [1])))) == (200, {"data": []})
+    assert exported(shared) == interchange()
 
 
 def test_P13_a_keystore_with_another_name_leaves_the_history_alone(make_daemon):

@@ -307,7 +307,7 @@ static void test_an_import_goes_in_steps_of_sixteen_and_is_answered_in_order(voi
 static void test_an_import_of_nothing_asks_nothing(void **state)
 {
     (void)state;
-    make_import(0, "this is no interchange file");
+    make_import(0, NULL);
     assert_int_equal(open_work(MANAGER_IMPORT).code, 0);
     expect_nothing();
     assert_string_equal(answer(), "{\"data\":[]}");
@@ -518,6 +518,29 @@ static void test_P15_when_the_history_fails_no_keystore_is_asked_for(void **stat
     err = keys_work_took_slashing(work, CC_FAIL(STORE, NULL), &head, &items);
     assert_int_equal(error_status(err), 503);
     assert_non_null(strstr(refusal(err), "\"rule\":\"STORE\""));
+}
+
+/* Nothing of it is merged; who sent it thinks that it was. */
+static void test_P15_data_without_any_keystore_is_read_all_the_same(void **state)
+{
+    static const uint8_t in_file[] = {1};
+    const struct a_slashing_head head = {.verb = SLASHING_IMPORT};
+    (void)state;
+    make_import(0, "this is no interchange file");
+    cc_err err = open_work(MANAGER_IMPORT);
+    assert_int_equal(error_status(err), 400);
+    assert_non_null(strstr(refusal(err), "\"faults\":[\""));
+    make_import(0, interchange(in_file, 1));
+    assert_int_equal(open_work(MANAGER_IMPORT).code, 0);
+    (void)expect_slashing(SLASHING_IMPORT);
+    items.len = 0;
+    err = keys_work_took_slashing(work, CC_FAIL(WRONG_NETWORK, NULL), &head, &items);
+    assert_int_equal(error_status(err), 400);
+    make_import(0, interchange(in_file, 1));
+    assert_int_equal(open_work(MANAGER_IMPORT).code, 0);
+    pass_network();
+    expect_nothing();
+    assert_string_equal(answer(), "{\"data\":[]}");
 }
 
 static void test_P15_a_keystore_without_a_name_does_not_come_with_history(void **state)
@@ -913,6 +936,7 @@ int main(void)
         T(test_what_is_here_already_is_not_asked_for_when_time_is_over),
         T(test_P15_data_that_is_not_merged_is_the_failure_of_its_keys),
         T(test_P15_when_the_history_fails_no_keystore_is_asked_for),
+        T(test_P15_data_without_any_keystore_is_read_all_the_same),
         T(test_P15_a_keystore_without_a_name_does_not_come_with_history),
         T(test_what_fails_before_anything_was_done_refuses_the_request),
         T(test_what_fails_later_is_its_items_alone),

@@ -40,10 +40,11 @@ def private(path, text):
     path.write_text(text)
 
 
-def write_keys(configs, stores, passwords):
+def write_keys(configs, stores, passwords, alike):
     """Keys 0..5 in every form that Web3Signer reads from files: raw, two documents in one file, descriptions of keystores with both
-    ways to derive a key, and keystores in bulk with their passwords elsewhere."""
-    for folder in (configs, stores, passwords):
+    ways to derive a key, and keystores in bulk with their passwords elsewhere; those two again in `alike`, with one password for all, in
+    `alike`.txt."""
+    for folder in (configs, stores, passwords, alike):
         folder.mkdir(parents=True, mode=0o700)
     private(configs / "raw.yaml", f"type: file-raw\nkeyType: BLS\nprivateKey: '{interop.SECRETS[0]}'\n")
     private(configs / "two.yml", f"type: FILE-RAW\nprivateKey: {interop.SECRETS[1]}\nunknown: 1\n---\n"
@@ -54,6 +55,8 @@ def write_keys(configs, stores, passwords):
     for index in (4, 5):
         keystores.write(stores, f"bulk{index}", secret(index), interop.PUBKEYS[index], f"password {index}")
         (stores / f"bulk{index}.txt").rename(passwords / f"bulk{index}.txt")
+        keystores.write(alike, f"alike{index}", secret(index), interop.PUBKEYS[index], "password of all")
+        (alike / f"alike{index}.txt").rename(alike.with_suffix(".txt"))
 
 
 def migrate(daemon, workdir, *arguments, own=(), check=True):
@@ -86,8 +89,8 @@ def what_migrate_needs(before):
 
 
 def test_every_form_of_key_and_the_same_signatures(before, environment, make_daemon, workdir):
-    configs, stores, passwords = workdir / "configs", workdir / "stores", workdir / "passwords"
-    write_keys(configs, stores, passwords)
+    configs, stores, passwords, alike = workdir / "configs", workdir / "stores", workdir / "passwords", workdir / "alike"
+    write_keys(configs, stores, passwords, alike)
     options = workdir / "web3signer.yaml"
     options.write_text(f"key-config-path: {configs}\nhttp-listen-port: 0\neth2.keystores-path: {stores}\n"
                        f"eth2.keystores-passwords-path: {passwords}\n")
@@ -105,6 +108,15 @@ def test_every_form_of_key_and_the_same_signatures(before, environment, make_dae
     assert "compared: 6 keys sign as http://" in done.stderr and "missing here, and lacks 0" in done.stderr
     assert not list(workdir.rglob("containment.fence"))
     assert "--slashing-protection-enabled: is never off here" in out.read_text()
+    # The same, but that the keystores in bulk have one password file; a wrong one is told of.
+    bulk = (f"--key-config-path={configs}", "eth2", "--network=minimal", "--slashing-protection-enabled=false", f"--keystores-path={alike}",
+            f"--keystores-password-file={alike}.txt")
+    done = migrate(before, workdir, *bulk, own=("--compare", running))
+    assert "trial: 6 of 6 keys sign; 0 key files refused" in done.stderr and "compared: 6 keys sign as http://" in done.stderr
+    assert f'password_file: "{alike}.txt"' in done.stdout and "passwords_path" not in done.stdout
+    alike.with_suffix(".txt").write_text("another")
+    done = migrate(before, workdir, *bulk, own=("--compare", running), check=False)
+    assert done.returncode == 3 and "trial: 4 of 4 keys sign; 2 key files refused" in done.stderr
     # The configuration is one, and what it serves is what was there before.
     after = make_daemon()
     after.environment.update(environment)

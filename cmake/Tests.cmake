@@ -33,7 +33,7 @@ set(cc_enclave
 set(cc_run
     "^(unit/(base/test_metric|core/test_(rehearsal|status_page))$|integration/test_(alerts|metrics|status_page|status_browser)$)"
     "^(unit/cli/test_complete|integration/test_(completion|deploy|package|container|helm|terraform))$"
-    "^(unit/(cli/test_(web3signer|key_source|doctor)|keys/test_eip2335_make)$|fuzz/(web3signer|key_source)$|integration/test_(web3signer|migrate|key_sources|doctor|help|docs|supply_chain)$)"
+    "^(unit/(cli/test_(web3signer|key_source|doctor)|keys/test_eip2335_make)$|fuzz/(web3signer|key_source)$|integration/test_(web3signer|migrate|key_sources|doctor|help|docs|progress|supply_chain)$)"
     "^(unit/(trace/|codec/test_traceparent$|config/test_otlp_url$|core/test_tracing$)|fuzz/traceparent$|integration/test_tracing$)"
     "^(unit/(app/test_handed|front/test_readiness)$|fuzz/backup$|integration/test_(upgrade|backup|schema|way_back)$)"
     "^(unit/cli/test_(foreign_text|json_object|signer_client)|integration/test_(demo|examples|hand_over|newcomer|openapi|release_binary|runbook|runbook_ceremony|slashing_huge))$")

@@ -42,7 +42,8 @@ struct supervisor {
     struct rooms rooms;
     struct notify notify;
     int chamber_key;
-    int order; /* 0: none; borrowed */
+    int order;                            /* 0: none; borrowed */
+    const struct supervisor_watch *watch; /* NULL: none */
     enum phase phase;
     uint64_t deadline_ms;    /* of a phase that is not PHASE_RUN */
     uint64_t watchdog_at_ms; /* 0: none */
@@ -231,6 +232,20 @@ static int sooner(int timeout_ms, uint64_t at_ms, uint64_t now)
     return timeout_ms < 0 || in_ms < timeout_ms ? in_ms : timeout_ms;
 }
 
+/* How long nothing is to be done, if nothing happens. */
+static int wait_ms(const struct supervisor *s, int timeout_ms, uint64_t now)
+{
+    if (s->phase != PHASE_RUN)
+        timeout_ms = sooner(timeout_ms, s->deadline_ms, now);
+    if (s->phase == PHASE_RUN && s->tls.config && s->tls.due_ms)
+        timeout_ms = sooner(timeout_ms, s->tls.due_ms, now);
+    if (s->notify.watchdog_ms)
+        timeout_ms = sooner(timeout_ms, s->watchdog_at_ms, now);
+    if (s->watch)
+        timeout_ms = sooner(timeout_ms, now + SUPERVISOR_LOOK_MS, now);
+    return timeout_ms;
+}
+
 static void run(struct supervisor *s)
 {
     while (s->phase != PHASE_ENDED && s->rooms.state != ROOMS_FAILED &&
@@ -242,13 +257,9 @@ static void run(struct supervisor *s)
         feed_watchdog(s, now);
         if (s->phase == PHASE_RUN && tls_source_has_changed(&s->tls, now))
             read_tls(s, "they have changed");
-        if (s->phase != PHASE_RUN)
-            timeout_ms = sooner(timeout_ms, s->deadline_ms, now);
-        if (s->phase == PHASE_RUN && s->tls.config && s->tls.due_ms)
-            timeout_ms = sooner(timeout_ms, s->tls.due_ms, now);
-        if (s->notify.watchdog_ms)
-            timeout_ms = sooner(timeout_ms, s->watchdog_at_ms, now);
-        unsigned signals = loop_wait(&s->loop, &s->rooms, timeout_ms);
+        if (s->watch)
+            s->watch->look(s->watch->context);
+        unsigned signals = loop_wait(&s->loop, &s->rooms, wait_ms(s, timeout_ms, now));
         tell_state(s);
         if (signals & LOOP_SIGNAL_STOP)
             on_stop(s);
@@ -293,10 +304,12 @@ static const char *const failures[] = {
 static int supervise(const struct supervisor_source *source,
                      struct config *config,
                      enum room_mode mode,
-                     int order)
+                     int order,
+                     const struct supervisor_watch *watch)
 {
     static struct supervisor s;
-    s = (struct supervisor){.source = source, .config = config, .chamber_key = -1, .order = order};
+    s = (struct supervisor){
+        .source = source, .config = config, .chamber_key = -1, .order = order, .watch = watch};
     s.listeners =
         (struct listeners){.api = -1, .metrics = -1, .unix_fd = -1, .admin_fd = -1, .tls = -1};
     s.tls = (struct tls_source){.newest = -1, .taken = -1};
@@ -330,7 +343,7 @@ static int supervise(const struct supervisor_source *source,
 
 int supervisor_serve(const struct supervisor_source *source, struct config *config)
 {
-    return supervise(source, config, ROOM_MODE_SERVE, 0);
+    return supervise(source, config, ROOM_MODE_SERVE, 0, NULL);
 }
 
 int supervisor_init(const struct supervisor_source *source, struct config *config, int history_id)
@@ -340,7 +353,7 @@ int supervisor_init(const struct supervisor_source *source, struct config *confi
         log_error("no chamber was made", KV_STR("data_dir", config->data_dir), KV_ERR(err));
         return supervisor_exit_code(err);
     }
-    int code = supervise(source, config, ROOM_MODE_INIT, history_id);
+    int code = supervise(source, config, ROOM_MODE_INIT, history_id, NULL);
     if (code != EXIT_CODE_DONE)
         datadir_unmake(config);
     return code;
@@ -356,7 +369,7 @@ static int join(const struct supervisor_source *source,
         log_error(failures[ROOM_MODE_JOIN], KV_STR("data_dir", config->data_dir), KV_ERR(err));
         return supervisor_exit_code(err);
     }
-    int code = supervise(source, config, ROOM_MODE_JOIN, answer);
+    int code = supervise(source, config, ROOM_MODE_JOIN, answer, NULL);
     if (code != EXIT_CODE_DONE)
         datadir_unjoin(config, copies);
     return code;
@@ -389,7 +402,10 @@ int supervisor_take_over(const struct supervisor_source *source,
     return EXIT_CODE_DONE;
 }
 
-int supervisor_order(const struct supervisor_source *source, struct config *config, int order)
+int supervisor_order(const struct supervisor_source *source,
+                     struct config *config,
+                     int order,
+                     const struct supervisor_watch *watch)
 {
-    return supervise(source, config, ROOM_MODE_ORDER, order);
+    return supervise(source, config, ROOM_MODE_ORDER, order, watch);
 }

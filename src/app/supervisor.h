@@ -40,8 +40,23 @@ int supervisor_join(const struct supervisor_source *source,
 int supervisor_take_over(const struct supervisor_source *source,
                          struct config *config,
                          bool *ret_found);
-/* Starts vault and core for one piece of work: `order` is a file with its text (core/order.h), and then with the answer. */
-int supervisor_order(const struct supervisor_source *source, struct config *config, int order);
+/* Called every SUPERVISOR_LOOK_MS, or more often, while an order is carried out. */
+struct supervisor_watch {
+    void (*look)(void *context);
+    void *context;
+};
+
+enum {
+    SUPERVISOR_LOOK_MS = 100
+};
+
+/* Starts vault and core for one piece of work: `order` is a file with its text (core/order.h), and then with the answer. `watch` NULL: nobody
+ * looks at it meanwhile.
+ */
+int supervisor_order(const struct supervisor_source *source,
+                     struct config *config,
+                     int order,
+                     const struct supervisor_watch *watch);
 /* Which exit code an error ends with. */
 int supervisor_exit_code(cc_err err);
 

@@ -38,7 +38,8 @@ static int look(const struct wanted *wanted, struct buf *ret_report)
 {
     char order[64];
     const int n = snprintf(order, sizeof order, "audit-verify %" PRIu64, wanted->first);
-    int code = order_send(&command.source, &config, span_of(order, (size_t)n), ret_report);
+    const struct order_watch watch = {"verifying", wanted->json ? PROGRESS_NONE : PROGRESS_BAR};
+    int code = order_send(&command.source, &config, span_of(order, (size_t)n), &watch, ret_report);
     if (code != EXIT_CODE_DONE)
         return code;
     const size_t len = strlen(AUDIT_INTACT);
@@ -99,7 +100,15 @@ static bool is_in_range(const struct wanted *wanted, struct span time)
 struct output {
     FILE *file;
     uint64_t lines;
+    struct progress progress;
 };
+
+/* A bar would go between lines that the same terminal shows. */
+static enum progress_how how_far(const struct wanted *wanted)
+{
+    const bool is_shown = strcmp(wanted->out, "-") == 0 && isatty(STDOUT_FILENO) == 1;
+    return wanted->json || is_shown ? PROGRESS_NONE : PROGRESS_BAR;
+}
 
 static cc_err copy_segment(const struct wanted *wanted, const char *path, struct output *out)
 {
@@ -114,6 +123,7 @@ static cc_err copy_segment(const struct wanted *wanted, const char *path, struct
         if (line[len - 1] == '\n' && !audit_line_read(span_of(line, len - 1), &parts).code &&
             is_in_range(wanted, parts.time))
             out->lines += fwrite(line, len, 1, out->file);
+        progress_at(&out->progress, out->lines);
     }
     const bool failed = ferror(in) || ferror(out->file);
     (void)fclose(in);
@@ -129,6 +139,7 @@ static cc_err copy_all(const struct wanted *wanted, struct output *out)
         .sink = AUDIT_FILE, .directory = directory, .anchor = {.segment = wanted->first - 1}};
     audit_directory(&config, directory);
     CC_TRY(audit_next_segment(&settings, &end));
+    progress_begin(&out->progress, "exporting", 0, how_far(wanted));
     for (uint64_t segment = wanted->first; segment < end; segment++) {
         CC_CLEANUP(buf_release) struct buf path = buf_init(AUDIT_DIRECTORY_MAX + 64);
         CC_TRY(audit_file_path(directory, segment, &path));
@@ -161,6 +172,7 @@ static int export_lines(const struct wanted *wanted)
         return fail(wanted->out,
                     CC_FAIL(IO, "can't be made, or is there already: --out with a new name"));
     cc_err err = copy_all(wanted, &out);
+    progress_end(&out.progress);
     if (fflush(out.file) != 0 && !err.code)
         err = CC_FAIL(IO, "writing");
     if (!to_stdout)

@@ -17,6 +17,7 @@
 #include "cli/command.h"
 #include "cli/json_answer.h"
 #include "cli/json_object.h"
+#include "cli/progress.h"
 #include "cli/signer_arguments.h"
 #include "cli/slashing_live.h"
 #include "codec/hex.h"
@@ -63,6 +64,9 @@ struct gathered {
     struct buf bytes[BACKUP_PARTS]; /* all but the history */
     int history;                    /* a file without a name */
     struct span map;                /* its content */
+    uint64_t count;                 /* validators in it */
+    enum progress_how how;
+    struct progress progress;
 };
 
 static cc_err gather_file(struct gathered *g, enum backup_part part, const char *name, size_t max)
@@ -103,7 +107,8 @@ static cc_err gather_stores(struct gathered *g)
 
 static cc_err write_history(void *context, const void *data, size_t len)
 {
-    const struct gathered *g = context;
+    struct gathered *g = context;
+    progress_at(&g->progress, g->count);
     return fd_write_all(g->history, data, len);
 }
 
@@ -134,18 +139,20 @@ static struct buf *begin_disabled(struct gathered *g)
     return &g->bytes[BACKUP_DISABLED];
 }
 
-static int history_of_store(struct slash_store *store, struct gathered *g, uint64_t *ret_count)
+static int history_of_store(struct slash_store *store, struct gathered *g)
 {
     struct slash_status status = {0};
     cc_err err = slash_status(store, &status);
+    progress_begin(&g->progress, "exporting", status.validators, g->how);
     if (!err.code && status.has_ceiling && !g->backup.has[BACKUP_MIRROR])
         err = CC_FAIL(
             HISTORY_MISSING,
             "history.mirror is missing, which a restore needs: start the signer once, which makes it anew");
     if (!err.code)
-        err = interchange_export(store, write_history, g, NULL, 0, ret_count);
+        err = interchange_export(store, write_history, g, NULL, 0, &g->count);
     if (!err.code)
         err = slash_visit(store, NULL, put_if_disabled, begin_disabled(g));
+    progress_end(&g->progress);
     g->backup.high = status.high;
     return err.code ? say("the history", err) : EXIT_CODE_DONE;
 }
@@ -166,10 +173,12 @@ static cc_err read_high(const struct json_answer *answer, struct slash_high *ret
 }
 
 /* Disabled keys and the high watermark last: what is deleted, or handed over, meanwhile is in it. */
-static int history_of_signer(const struct signer *signer, struct gathered *g, uint64_t *ret_count)
+static int history_of_signer(const struct signer *signer, struct gathered *g)
 {
     struct json_answer answer = {0};
-    int code = slashing_live_export(signer, write_history, g, ret_count);
+    progress_begin(&g->progress, "exporting", 0, g->how);
+    int code = slashing_live_export(signer, write_history, g, &g->count);
+    progress_end(&g->progress);
     if (code != EXIT_CODE_DONE)
         return code;
     cc_err err = slashing_live_disabled(signer, backup_put_disabled, begin_disabled(g));
@@ -182,12 +191,12 @@ static int history_of_signer(const struct signer *signer, struct gathered *g, ui
 }
 
 /* By its admin socket, as its owner, unless another way was given. */
-static int ask_signer(const struct signer *given, struct gathered *g, uint64_t *ret_count)
+static int ask_signer(const struct signer *given, struct gathered *g)
 {
     char path[LISTENERS_PATH_SIZE], url[LISTENERS_PATH_SIZE + 8];
     struct signer own = {0};
     if (given->url)
-        return history_of_signer(given, g, ret_count);
+        return history_of_signer(given, g);
     cc_err err = listeners_admin_path(&config, path);
     if (!err.code && !path[0])
         err = CC_FAIL(CONFIG, "a signer runs, and has no admin socket: --signer-url URL");
@@ -196,7 +205,7 @@ static int ask_signer(const struct signer *given, struct gathered *g, uint64_t *
         err = signer_of_url(url, &own);
     if (err.code)
         return say("the signer", err);
-    int code = history_of_signer(&own, g, ret_count);
+    int code = history_of_signer(&own, g);
     signer_release(&own);
     return code;
 }
@@ -207,7 +216,6 @@ static int gather(const struct signer *signer, const char *directory, struct gat
 {
     char path[PATH_MAX];
     struct slash_store *store = NULL;
-    uint64_t count = 0;
     int holder = 0;
     g->history = open(directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
     if (g->history < 0)
@@ -231,8 +239,8 @@ static int gather(const struct signer *signer, const char *directory, struct gat
     if (!err.code)
         err = gather_file(g, BACKUP_MIRROR, "history.mirror", STORE_MAX);
     int code = err.code ? say(config.data_dir, err)
-               : runs   ? ask_signer(signer, g, &count)
-                        : history_of_store(store, g, &count);
+               : runs   ? ask_signer(signer, g)
+                        : history_of_store(store, g);
     slash_store_close(store);
     err = code == EXIT_CODE_DONE ? map_history(g) : CC_OK;
     if (err.code)
@@ -240,7 +248,7 @@ static int gather(const struct signer *signer, const char *directory, struct gat
     if (code == EXIT_CODE_DONE)
         (void)fprintf(stderr, "%s: %llu validators\n",
                       runs ? "of a running signer" : "of stopped stores",
-                      (unsigned long long)count);
+                      (unsigned long long)g->count);
     return code;
 }
 
@@ -307,7 +315,7 @@ static void directory_of(const char *path, char ret_directory[static PATH_MAX])
 static int run(const struct signer *signer, const char *to, bool json)
 {
     char directory[PATH_MAX];
-    struct gathered g = {.history = -1};
+    struct gathered g = {.history = -1, .how = json ? PROGRESS_NONE : PROGRESS_BAR};
     if (config.anti_slashing.backend != HISTORY_SQLITE ||
         config.signer_state.backend != STATE_SQLITE) {
         (void)fprintf(

@@ -184,7 +184,8 @@ static int try_keys(const struct wanted *wanted)
                                       .network = &stores.network,
                                       .genesis_validators_root = &stores.genesis_validators_root,
                                       .directory = wanted->directory ? wanted->directory : ".",
-                                      .reference = wanted->reference};
+                                      .reference = wanted->reference,
+                                      .progress = wanted->json ? PROGRESS_NONE : PROGRESS_LINES};
     struct migrate_tried tried;
     cc_err err = migrate_try(&trial, &tried);
     if (err.code)

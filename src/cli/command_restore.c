@@ -21,6 +21,7 @@
 #include "cli/command.h"
 #include "cli/json_object.h"
 #include "cli/order_send.h"
+#include "cli/progress.h"
 #include "codec/hex.h"
 #include "core/ceiling.h"
 #include "core/order.h"
@@ -207,9 +208,12 @@ static cc_err look_at_state(const struct backup *b, struct slash_identity *ret_i
 
 /* --- the history ------------------------------------------------------------------------------------------------------------------------- */
 
+/* It is read twice. */
 struct reader {
     struct span bytes;
     size_t at;
+    enum progress_how how;
+    struct progress progress;
 };
 
 static cc_err read_some(void *context, void *into, size_t room, size_t *ret_len)
@@ -219,12 +223,15 @@ static cc_err read_some(void *context, void *into, size_t room, size_t *ret_len)
     *ret_len = left < room ? left : room;
     memcpy(into, r->bytes.data + r->at, *ret_len);
     r->at += *ret_len;
+    progress_at(&r->progress, r->at);
     return CC_OK;
 }
 
 static cc_err rewind_reader(void *context)
 {
     struct reader *r = context;
+    progress_end(&r->progress);
+    progress_begin(&r->progress, "restoring", r->bytes.len, r->how);
     r->at = 0;
     return CC_OK;
 }
@@ -271,12 +278,17 @@ static cc_err bury_disabled(struct slash_store *history, struct span part)
     return CC_OK;
 }
 
-static cc_err fill_history(struct slash_store *history, const struct backup *b, uint64_t epoch)
+static cc_err fill_history(struct slash_store *history,
+                           const struct backup *b,
+                           uint64_t epoch,
+                           enum progress_how how)
 {
-    struct reader reader = {.bytes = b->parts[BACKUP_HISTORY]};
+    struct reader reader = {.bytes = b->parts[BACKUP_HISTORY], .how = how};
     const struct interchange_source source = {read_some, rewind_reader, &reader};
     struct interchange_result result = {.messages = buf_init(INTERCHANGE_MESSAGES_MAX)};
+    progress_begin(&reader.progress, "checking", reader.bytes.len, how);
     cc_err err = interchange_import(history, &source, NULL, &result);
+    progress_end(&reader.progress);
     buf_release(&result.messages);
     CC_TRY(err);
     CC_TRY(check_newest(history, epoch));
@@ -284,7 +296,7 @@ static cc_err fill_history(struct slash_store *history, const struct backup *b, 
     return b->high.set ? slash_set_high(history, &b->high) : CC_OK;
 }
 
-static cc_err make_history(const struct backup *b, uint64_t epoch)
+static cc_err make_history(const struct backup *b, uint64_t epoch, enum progress_how how)
 {
     char path[PATH_MAX];
     struct slash_identity identity;
@@ -294,7 +306,7 @@ static cc_err make_history(const struct backup *b, uint64_t epoch)
     CC_TRY(path_or(config.anti_slashing.path, "history.sqlite", path));
     CC_TRY(slash_sqlite_create(path, stores.network.production, &identity));
     CC_TRY(slash_sqlite_open(path, stores.network.production, &history, &holder));
-    cc_err err = fill_history(history, b, epoch);
+    cc_err err = fill_history(history, b, epoch, how);
     slash_store_close(history);
     const uid_t core = privilege_uid(ROOM_CORE);
     if (!err.code && privilege_separates() && lchown(path, core, core) != 0)
@@ -309,14 +321,15 @@ static int raise_watermarks(uint64_t epoch, struct buf *report)
 {
     char order[64];
     int n = snprintf(order, sizeof order, "restore %" PRIu64, epoch);
-    return order_send(&command.source, &config, span_of(order, (size_t)n), report);
+    return order_send(&command.source, &config, span_of(order, (size_t)n), NULL, report);
 }
 
-static int make_chamber(const struct backup *b, uint64_t epoch, struct buf *report)
+static int
+make_chamber(const struct backup *b, uint64_t epoch, enum progress_how how, struct buf *report)
 {
     cc_err err = write_parts(b);
     if (!err.code)
-        err = make_history(b, epoch);
+        err = make_history(b, epoch, how);
     if (err.code)
         return say("nothing is restored", err);
     int code = raise_watermarks(epoch, report);
@@ -368,7 +381,7 @@ static int restore(const struct wanted *w, const struct backup *b)
     cc_err err = datadir_begin_restore(&config, w->chamber_key);
     if (err.code)
         return say(config.data_dir, err);
-    code = make_chamber(b, epoch, &report);
+    code = make_chamber(b, epoch, w->json ? PROGRESS_NONE : PROGRESS_BAR, &report);
     if (code != EXIT_CODE_DONE) {
         datadir_undo_restore(&config);
         return code;

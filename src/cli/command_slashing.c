@@ -16,13 +16,12 @@
 #include "cli/signer_arguments.h"
 #include "cli/slashing_live.h"
 #include "cli/slashing_migrate.h"
+#include "cli/slashing_offline.h"
 #include "cli/slashing_order.h"
 #include "cli/slashing_report.h"
 #include "codec/hex.h"
-#include "core/slashing_step.h"
 #include "core/state_floor.h"
 #include "core/stores.h"
-#include "front/slashing.h"
 #include "slash/backend.h"
 #include "slash/dynamodb.h"
 #include "slash/guard.h"
@@ -154,6 +153,7 @@ static int check_history(void)
 struct input {
     int fd;
     uint64_t at, size;
+    enum progress_how how;
     struct progress progress;
 };
 
@@ -182,7 +182,7 @@ static cc_err rewind_input(void *context)
 {
     struct input *input = context;
     progress_end(&input->progress);
-    progress_begin(&input->progress, "importing", input->size);
+    progress_begin(&input->progress, "importing", input->size, input->how);
     input->at = 0;
     return lseek(input->fd, 0, SEEK_SET) == 0 ? CC_OK : CC_FAIL(IO, "seek");
 }
@@ -300,8 +300,10 @@ static int import_history(const struct wanted *w)
     int code = open_input(w->from, &fd);
     if (code != EXIT_CODE_DONE)
         return code;
-    struct input input = {.fd = fd, .size = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0};
-    progress_begin(&input.progress, "checking", input.size);
+    struct input input = {.fd = fd,
+                          .size = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0,
+                          .how = w->json ? PROGRESS_NONE : PROGRESS_LINES};
+    progress_begin(&input.progress, "checking", input.size, input.how);
     return w->signer ? import_live(w, &input) : import_offline(w, &input);
 }
 
@@ -321,19 +323,26 @@ static cc_err write_output(void *context, const void *data, size_t len)
     return fd_write_all(output->fd, data, len);
 }
 
+/* A bar would go between the lines of an export that the same terminal shows. */
+static enum progress_how how_far(const struct wanted *w)
+{
+    const bool is_shown = strcmp(w->to, "-") == 0 && isatty(STDOUT_FILENO) == 1;
+    return w->json || is_shown ? PROGRESS_NONE : PROGRESS_LINES;
+}
+
 /* Fills it; an exit code. */
 static int export_into(const struct wanted *w, struct output *output)
 {
     struct slash_store *store;
     struct slash_status status = {0};
-    progress_begin(&output->progress, "exporting", 0);
+    progress_begin(&output->progress, "exporting", 0, how_far(w));
     if (w->signer)
         return slashing_live_export(w->signer, write_output, output, &output->count);
     int code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
     cc_err err = slash_status(store, &status);
-    progress_begin(&output->progress, "exporting", status.validators);
+    progress_begin(&output->progress, "exporting", status.validators, how_far(w));
     if (!err.code)
         err = interchange_export(store, write_output, output, NULL, 0, &output->count);
     slash_store_close(store);
@@ -384,53 +393,10 @@ static int export_history(const struct wanted *w)
 
 /* --- status, verify, prune: the same steps, and the same answer, as a running signer's --------------------------------- */
 
-static cc_err keep_record(void *context, const struct a_record *record)
-{
-    return buf_append(context, record, sizeof *record);
-}
-
 enum {
     ARGUMENTS_MAX = 128,
-    ANSWER_MAX = 4 << 20,
-    RECORDS_MAX = 64 << 20
+    ANSWER_MAX = 4 << 20
 };
-
-static cc_err do_steps(struct slash_store *store, struct slashing *work, struct buf *ret_answer)
-{
-    CC_CLEANUP(buf_release) struct buf records = buf_init(RECORDS_MAX);
-    const struct slashing_step step = {
-        .history = store,
-        .backend = store->ops->name,
-        .slots_per_epoch = stores.network.preset.slots_per_epoch,
-        .keep_epochs = config.anti_slashing.pruning_keep_epochs,
-        .put = keep_record,
-        .context = &records,
-    };
-    const struct a_slashing *ask;
-    while ((ask = slashing_next(work))) {
-        struct a_slashing_head head = {.verb = ask->head.verb};
-        records.len = 0;
-        CC_TRY(slashing_step_do(&step, ask, &head));
-        CC_TRY(slashing_took(work, &head, &records));
-    }
-    return slashing_answer(work, ret_answer);
-}
-
-static cc_err answer_offline(struct slash_store *store,
-                             enum a_slashing_verb verb,
-                             char *arguments,
-                             struct buf *ret_answer)
-{
-    struct jdoc doc = jdoc_init(64);
-    struct slashing *work = NULL;
-    CC_TRY(slashing_new(verb, &work));
-    cc_err err = slashing_read(work, &doc, (uint8_t *)arguments, strlen(arguments));
-    if (!err.code)
-        err = do_steps(store, work, ret_answer);
-    jdoc_release(&doc);
-    slashing_free(work);
-    return err;
-}
 
 static int ask_for(const struct wanted *w, enum a_slashing_verb verb, char *arguments)
 {
@@ -441,7 +407,13 @@ static int ask_for(const struct wanted *w, enum a_slashing_verb verb, char *argu
     int code = open_history(false, &store);
     if (code != EXIT_CODE_DONE)
         return code;
-    cc_err err = answer_offline(store, verb, arguments, &answer);
+    const struct slashing_offline offline = {
+        .store = store,
+        .slots_per_epoch = stores.network.preset.slots_per_epoch,
+        .keep_epochs = config.anti_slashing.pruning_keep_epochs,
+        .progress = w->json ? PROGRESS_NONE : PROGRESS_BAR,
+    };
+    cc_err err = slashing_offline(&offline, verb, arguments, &answer);
     slash_store_close(store);
     if (err.code)
         return slashing_say_error(history_path(), err);

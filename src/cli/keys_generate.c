@@ -177,7 +177,8 @@ static int generate_all(struct run *run)
 {
     const struct keys_generate *g = run->generate;
     int code = EXIT_CODE_DONE;
-    progress_begin(&run->progress, "generating", g->count);
+    progress_begin(&run->progress, "generating", g->count,
+                   g->json ? PROGRESS_NONE : PROGRESS_LINES);
     for (uint64_t done = 0; done < g->count && code == EXIT_CODE_DONE;) {
         const uint64_t n = u64_min(g->items, g->count - done);
         code = ask_for(run, n);

@@ -304,7 +304,8 @@ static int import_all(struct run *run)
     if (!run->sent)
         return keys_say("import", CC_FAIL(NO_MEMORY, NULL));
     int code = read_history(run);
-    progress_begin(&run->progress, "importing", run->files.count);
+    progress_begin(&run->progress, "importing", run->files.count,
+                   run->import->json ? PROGRESS_NONE : PROGRESS_LINES);
     if (code == EXIT_CODE_DONE)
         code = from_source ? add_source(run) : add_files(run);
     if (code == EXIT_CODE_DONE)

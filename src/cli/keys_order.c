@@ -25,9 +25,9 @@ static int load(struct arguments *arguments)
     return code == EXIT_CODE_DONE ? command_load_config(&command, &config) : code;
 }
 
-static int ask(const char *order, struct buf *ret_answer)
+static int ask(const char *order, const struct order_watch *watch, struct buf *ret_answer)
 {
-    return order_send(&command.source, &config, span_str(order), ret_answer);
+    return order_send(&command.source, &config, span_str(order), watch, ret_answer);
 }
 
 /* --- stores ------------------------------------------------------------------------------------------------------- */
@@ -76,7 +76,7 @@ static int stores(struct arguments *arguments, bool json)
     CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX + 1);
     int code = load(arguments);
     if (code == EXIT_CODE_DONE)
-        code = ask("key-stores", &answer);
+        code = ask("key-stores", NULL, &answer);
     if (code != EXIT_CODE_DONE || !json)
         return code == EXIT_CODE_DONE ? order_print("keys", &answer, false) : code;
     cc_err err = buf_append(&answer, "", 1);
@@ -126,7 +126,7 @@ static int forget(struct arguments *arguments, bool json)
         code = confirm(name);
     (void)snprintf(order, sizeof order, "forget-store %s%s", force ? "--force " : "", name);
     if (code == EXIT_CODE_DONE)
-        code = ask(order, &answer);
+        code = ask(order, NULL, &answer);
     return code == EXIT_CODE_DONE ? order_print("keys", &answer, json) : code;
 }
 
@@ -182,7 +182,8 @@ static int read_move(struct arguments *arguments, struct move *move)
 static int send_move(const char *order, bool json)
 {
     CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX);
-    int code = ask(order, &answer);
+    const struct order_watch watch = {"moving", json ? PROGRESS_NONE : PROGRESS_BAR};
+    int code = ask(order, &watch, &answer);
     if (code != EXIT_CODE_DONE)
         return code;
     const size_t len = strlen(KEY_MOVE_NOTHING);

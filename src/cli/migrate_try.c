@@ -247,7 +247,7 @@ static cc_err run(struct trial *t)
         CC_TRY(read_keys(&t->reference, &t->theirs));
         compare_lists(t);
     }
-    progress_begin(&progress, "signing with each key", t->tried->keys);
+    progress_begin(&progress, "signing with each key", t->tried->keys, t->wanted->progress);
     for (size_t i = 0; i < t->tried->keys; i++) {
         try_key(t, t->keys.data + i * NAME_SIZE);
         progress_at(&progress, i + 1);

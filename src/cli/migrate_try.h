@@ -12,6 +12,7 @@
 #ifndef CLI_MIGRATE_TRY_H
 #define CLI_MIGRATE_TRY_H
 
+#include "cli/progress.h"
 #include "config/config.h"
 #include "eth/network.h"
 
@@ -21,6 +22,7 @@ struct migrate_try {
     const struct eth_root *genesis_validators_root;
     const char *directory; /* the chamber is made below it */
     const char *reference; /* URL of the signer that there is now; NULL: none */
+    enum progress_how progress;
 };
 
 struct migrate_tried {

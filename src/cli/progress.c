@@ -1,17 +1,22 @@
 #include "cli/progress.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
 enum {
-    WIDTH = 40
+    WIDTH = 40,
+    AROUND = 20 /* brackets, a number, and what fills a short name */
 };
 
-void progress_begin(struct progress *p, const char *what, uint64_t total)
+void progress_begin(struct progress *p, const char *what, uint64_t total, enum progress_how how)
 {
-    *p = (struct progress){.what = what, .total = total, .terminal = isatty(STDERR_FILENO) == 1};
+    *p = (struct progress){.what = what, .total = total, .how = how};
+    p->terminal = how != PROGRESS_NONE && isatty(STDERR_FILENO) == 1;
+    if (how == PROGRESS_BAR && !p->terminal)
+        p->how = PROGRESS_NONE;
     p->next_ms = clock_mono_ms() + (p->terminal ? 0 : PROGRESS_LINE_MS);
 }
 
@@ -32,6 +37,8 @@ static void show_bar(const struct progress *p, uint64_t done)
 
 void progress_at(struct progress *p, uint64_t done)
 {
+    if (p->how == PROGRESS_NONE)
+        return;
     uint64_t now = clock_mono_ms();
     if (now < p->next_ms)
         return;
@@ -50,6 +57,6 @@ void progress_at(struct progress *p, uint64_t done)
 void progress_end(struct progress *p)
 {
     if (p->terminal && p->shown)
-        (void)fprintf(stderr, "\r%*s\r", WIDTH + 20, "");
+        (void)fprintf(stderr, "\r%*s\r", (int)strlen(p->what) + WIDTH + AROUND, "");
     p->shown = false;
 }

@@ -40,7 +40,7 @@ int slashing_order_hand_over(const struct supervisor_source *source,
                       to);
         return EXIT_CODE_REFUSED;
     }
-    int code = order_send(source, config, span_of(order, (size_t)n), &token);
+    int code = order_send(source, config, span_of(order, (size_t)n), NULL, &token);
     if (code != EXIT_CODE_DONE)
         return code;
     cc_err err = strcmp(to, "-") == 0 ? fd_write_all(STDOUT_FILENO, token.data, token.len)
@@ -111,6 +111,6 @@ int slashing_order_take_over(const struct supervisor_source *source,
         err = put_order(&pin, buf_span(&text), &order);
     if (err.code)
         return say(token, err);
-    int code = order_send(source, config, buf_span(&order), &answer);
+    int code = order_send(source, config, buf_span(&order), NULL, &answer);
     return code == EXIT_CODE_DONE ? order_print("slashing", &answer, json) : code;
 }

@@ -27,10 +27,12 @@ CC_ERR audit_order_verify(const struct config *config,
                           uint64_t first,
                           struct vault_call *vault,
                           struct stores *stores,
+                          const struct order_progress *progress,
                           struct buf *ret_answer)
 {
     char directory[AUDIT_DIRECTORY_MAX];
-    struct audit_source source = {.directory = directory, .key = get_key, .context = vault};
+    struct audit_source source = {
+        .directory = directory, .key = get_key, .context = vault, .progress = progress};
     struct audit_check check;
     audit_directory(config, directory);
     audit_replica(config, stores, source.replica);

@@ -11,6 +11,7 @@
 #ifndef CORE_AUDIT_ORDER_H
 #define CORE_AUDIT_ORDER_H
 
+#include "core/order_progress.h"
 #include "core/stores.h"
 
 #define AUDIT_INTACT   "audit log intact"
@@ -21,6 +22,7 @@ CC_ERR audit_order_verify(const struct config *config,
                           uint64_t first,
                           struct vault_call *vault,
                           struct stores *stores,
+                          const struct order_progress *progress,
                           struct buf *ret_answer);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -14,12 +15,14 @@
 #include "secret/wipe.h"
 
 enum {
-    WINDOW = 1 << 16
+    WINDOW = 1 << 16,
+    PER_SEGMENT = 1000 /* steps that are told */
 };
 
 struct verifying {
     const struct audit_source *source;
     struct audit_check *check;
+    uint64_t done, segments; /* how many of them */
     uint8_t window[WINDOW];
 };
 
@@ -62,14 +65,27 @@ static cc_err take_lines(struct verifying *v, size_t *len)
     return CC_OK;
 }
 
+/* `at`: how much of the segment was read. */
+static void tell(const struct verifying *v, uint64_t at, uint64_t size)
+{
+    const uint64_t part = size ? u64_min(at, size) * PER_SEGMENT / size : 0;
+    order_progress_tell(v->source->progress, v->done * PER_SEGMENT + part,
+                        v->segments * PER_SEGMENT);
+}
+
 static cc_err read_lines(struct verifying *v, int fd)
 {
+    struct stat st;
+    const uint64_t size = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    uint64_t at = 0;
     size_t len = 0;
     size_t more = 0;
     do {
         CC_TRY(read_some(fd, v->window + len, WINDOW - len, &more));
         len += more;
+        at += more;
         CC_TRY(take_lines(v, &len));
+        tell(v, at, size);
     } while (more);
     return len ? audit_check_line(v->check, span_of(v->window, len), false) : CC_OK;
 }
@@ -119,7 +135,9 @@ static cc_err verify(struct verifying *v, uint64_t first)
     const struct audit_settings settings = {
         .sink = AUDIT_FILE, .directory = v->source->directory, .anchor = v->source->anchor};
     CC_TRY(audit_next_segment(&settings, &next));
-    for (uint64_t segment = u64_max(first, 1); segment < next; segment++)
+    first = u64_max(first, 1);
+    v->segments = next > first ? next - first : 0;
+    for (uint64_t segment = first; segment < next; segment++, v->done++)
         CC_TRY(verify_segment(v, segment));
     return CC_OK;
 }

@@ -10,6 +10,7 @@
 #define CORE_AUDIT_VERIFY_H
 
 #include "core/audit_check.h"
+#include "core/order_progress.h"
 
 struct audit_source {
     const char *directory;
@@ -20,6 +21,7 @@ struct audit_source {
                   uint64_t segment,
                   uint8_t ret_key[static AUDIT_KEY_SIZE]);
     void *context;
+    const struct order_progress *progress; /* NULL: nobody is told */
 };
 
 /* Segments before `first` are kept elsewhere. */

@@ -283,6 +283,7 @@ static cc_err copy_fresh(struct moving *m, const struct key_rows *there)
     for (size_t i = 0; i < total; i++) {
         const struct sealed_row *old = key_rows_find(there, &rows[i].pubkey);
         count(m, &rows[i]);
+        order_progress_tell(m->order->progress, i + 1, total);
         if (old && same_row(old, &rows[i]))
             continue;
         m->changes[n++] = (struct key_change){old ? old->version : 0, rows[i]};
@@ -324,6 +325,7 @@ static cc_err fill_live(struct moving *m)
     for (size_t i = 0; i < total; i++) {
         const struct sealed_row *old = key_book_find(m->live, &rows[i].pubkey);
         count(m, &rows[i]);
+        order_progress_tell(m->order->progress, i + 1, total);
         if (old) {
             m->there++;
             name_difference(m, &rows[i], old);

@@ -17,6 +17,7 @@
 #define CORE_KEY_ORDER_H
 
 #include "core/audit.h"
+#include "core/order_progress.h"
 #include "core/stores.h"
 
 struct key_order {
@@ -25,6 +26,7 @@ struct key_order {
     struct stores *stores;
     struct state_signer signer;
     struct audit *audit; /* after key_order_begin() */
+    const struct order_progress *progress;
 };
 
 /* Opens the audit log: what can't be written down is not done. */

@@ -14,6 +14,7 @@
 #include "core/audit_order.h"
 #include "core/handover.h"
 #include "core/key_move.h"
+#include "core/order_progress.h"
 #include "core/pause.h"
 #include "core/seal_latch.h"
 #include "seal/record.h"
@@ -214,6 +215,12 @@ static cc_err take_over(const struct order *order,
     return raise_all(&floor, vault, stores, ret_answer);
 }
 
+/* What was told of the progress goes with it. */
+static cc_err empty(int fd)
+{
+    return ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0 ? CC_OK : CC_FAIL(IO, "order");
+}
+
 static cc_err read_order(int fd, struct buf *text)
 {
     uint8_t bytes[ORDER_TEXT_MAX];
@@ -261,12 +268,14 @@ static cc_err about_keys(const struct order *order,
                          const struct config *config,
                          struct vault_call *vault,
                          struct stores *stores,
+                         const struct order_progress *progress,
                          struct buf *ret_answer)
 {
     struct key_order keys = {.config = config,
                              .vault = vault,
                              .stores = stores,
-                             .signer = {vault_call_sign_head, vault}};
+                             .signer = {vault_call_sign_head, vault},
+                             .progress = progress};
     if (order->verb == ORDER_KEY_STORES)
         return key_order_list(&keys, ret_answer);
     if (order->verb == ORDER_FORGET_STORE)
@@ -280,6 +289,7 @@ static cc_err carry_out(const struct order *order,
                         const struct config *config,
                         struct vault_call *vault,
                         struct stores *stores,
+                        const struct order_progress *progress,
                         struct buf *ret_answer)
 {
     switch (order->verb) {
@@ -295,9 +305,9 @@ static cc_err carry_out(const struct order *order,
     case ORDER_FORGET_STORE:
     case ORDER_MOVE_KEYS:
     case ORDER_MOVE_CANCEL:
-        return about_keys(order, config, vault, stores, ret_answer);
+        return about_keys(order, config, vault, stores, progress, ret_answer);
     case ORDER_AUDIT_VERIFY:
-        return audit_order_verify(config, order->segment, vault, stores, ret_answer);
+        return audit_order_verify(config, order->segment, vault, stores, progress, ret_answer);
     }
     return CC_FAIL(MALFORMED, "order");
 }
@@ -309,16 +319,17 @@ CC_ERR order_carry_out(int fd,
 {
     CC_CLEANUP(buf_release) struct buf text = buf_init(ORDER_TEXT_MAX);
     CC_CLEANUP(buf_release) struct buf answer = buf_init(ORDER_TEXT_MAX);
+    const struct order_progress progress = {fd};
     struct order order;
     CC_TRY(read_order(fd, &text));
-    if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0)
-        return CC_FAIL(IO, "order");
+    CC_TRY(empty(fd));
     cc_err err = order_parse(buf_span(&text), &order);
     if (!err.code)
-        err = carry_out(&order, config, vault, stores, &answer);
+        err = carry_out(&order, config, vault, stores, &progress, &answer);
     if (err.code) {
         log_error("the order was not carried out", KV_ERR(err));
         return err;
     }
+    CC_TRY(empty(fd));
     return fd_write_all(fd, answer.data, answer.len);
 }

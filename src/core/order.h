@@ -50,7 +50,7 @@ struct order {
 };
 
 CC_ERR order_parse(struct span text, struct order *ret_order);
-/* Reads the order from `fd`, carries it out, and writes the answer over it. */
+/* Reads the order from `fd`, carries it out, and writes the answer over it; until then core/order_progress.h says there how far it is. */
 CC_ERR order_carry_out(int fd,
                        const struct config *config,
                        struct vault_call *vault,

@@ -17,6 +17,7 @@ import seal_client
 from daemon import wait_for
 from key_routes import CHAMBER, MANAGER, call, chamber_list, delete_keys, import_body, import_keys, many, sign
 from seal_client import Operator, init, register_all, state
+from terminal import at_terminal
 from test_ceremony import approve, rotate, unseal
 from test_key_stores import Database, Table, join, make, statuses
 
@@ -256,7 +257,10 @@ def test_T03_many_keys_are_killed_between_their_batches_and_all_arrive(make_daem
     killed(daemon, "MOVE_COPIED", "sqlite", "postgres")
     there = int(database.sql("SELECT count(*) FROM containment_keys").splitlines()[-1])
     assert there == 256, there
-    assert "260 keys" in move(daemon, "sqlite", "postgres").stdout
+    # At a terminal, and so slow that it is looked at meanwhile.
+    command = [str(daemon.binary), "keys", "move", "--from", "sqlite", "--to", "postgres", "-c", str(daemon.config_path)]
+    shown, status = at_terminal(command, [], environment={**daemon.environment, "CC_TEST_SLOW": "MOVE_COPIED:1000"})
+    assert status == 0 and re.search(r"moving +\[#{40}\] 100 %", shown) and "260 keys" in shown, shown
     daemon.start()
     assert {key for key, row in chamber_list(daemon)[0].items() if row[0] == "active"} >= {pubkey for pubkey, _, _ in made[:50]}
     wait_for("all of them", lambda: re.search(r'^containment_keys_active\{[^}]*postgres[^}]*\} 260$', daemon.metrics(), re.M))

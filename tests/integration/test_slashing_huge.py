@@ -2,9 +2,7 @@
 import json
 import os
 import pathlib
-import pty
 import re
-import select
 import subprocess
 import tempfile
 import time
@@ -114,36 +112,3 @@ def test_one_validator_that_contradicts_itself_among_many_is_reduced(huge):
     path = write_file(huge.path / "in.json", bad)
     code, stdout, stderr, _, _ = measured(huge, "import", "--from", path, "-c", huge.config_path)
     assert code == 0 and "; 1 validators contradict themselves" in stdout and f"note: 0x{COUNT:096x}" in stderr, (stdout, stderr)
-
-
-def on_terminal(daemon, *arguments):
-    """What the command writes on a terminal."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(str(daemon.binary), [str(daemon.binary), "slashing", *map(str, arguments)])
-    text = b""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if not select.select([terminal], [], [], 1)[0]:
-            continue
-        try:
-            chunk = os.read(terminal, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not chunk:
-            break
-        text += chunk
-    os.close(terminal)
-    _, code = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(code), text.decode()
-
-
-def test_a_bar_on_a_terminal_and_plain_lines_elsewhere(huge):
-    path = write_file(huge.path / "in.json")
-    code, text = on_terminal(huge, "import", "--from", path, "-c", huge.config_path)
-    assert code == 0 and "\rchecking   [" in text and "\rimporting  [" in text and " %" in text, text
-    assert text.rstrip().endswith("reduced to watermarks"), text
-    code, text = on_terminal(huge, "export", "--to", huge.path / "out.json", "-c", huge.config_path)
-    assert code == 0 and "\rexporting  [" in text, text
-    result = huge.command("slashing", "import", "--from", path, "-c", huge.config_path)
-    assert "\r" not in result.stderr + result.stdout

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -262,6 +263,47 @@ static void test_T30_a_log_as_it_was_written_is_intact(void **state)
     assert_int_equal(check.notes, 0);
     assert_int_equal(anchor.segment, 4);
     assert_int_equal(anchor.lines, 3);
+}
+
+/* Asked for at the begin of a segment: how far it is, is what the segments before it say. */
+static cc_err key_and_look(void *context,
+                           const uint8_t of[static AUDIT_REPLICA_SIZE],
+                           uint64_t segment,
+                           uint8_t ret_key[static AUDIT_KEY_SIZE])
+{
+    const struct order_progress *progress = context;
+    uint64_t done = 0, total = 0;
+    assert_int_equal(order_progress_read(progress->fd, &done, &total), segment > 2);
+    assert_int_equal(done, segment > 2 ? (segment - 2) * 1000 : 0);
+    assert_int_equal(total, segment > 2 ? 3000 : 0);
+    return key_of(NULL, of, segment, ret_key);
+}
+
+static void test_how_far_a_verification_is_can_be_told(void **state)
+{
+    static const unsigned lines[] = {5, 7, 300, 1};
+    CC_CLEANUP(fd_closep) int fd = memfd_create("order", MFD_CLOEXEC);
+    const struct order_progress progress = {fd};
+    struct audit_source source = {.directory = folder.path,
+                                  .anchor = anchor,
+                                  .key = key_and_look,
+                                  .context = (void *)(uintptr_t)&progress,
+                                  .progress = &progress};
+    uint64_t done = 0, total = 0;
+    (void)state;
+    assert_true(fd >= 0);
+    make_log(lines, ARRAY_LEN(lines));
+    memcpy(source.replica, replica, sizeof replica);
+    source.anchor = anchor;
+    audit_check_init(&check);
+    assert_int_equal(audit_verify(&source, 2, &check).code, 0);
+    audit_check_release(&check);
+    assert_true(order_progress_read(fd, &done, &total));
+    assert_int_equal(done, 3000);
+    assert_int_equal(total, 3000);
+    /* An answer in its place ends that. */
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_false(order_progress_read(fd, &done, &total));
 }
 
 static void test_T30_a_segment_that_is_full_is_followed_by_the_next(void **state)
@@ -911,6 +953,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
         T(test_T30_a_log_as_it_was_written_is_intact),
+        T(test_how_far_a_verification_is_can_be_told),
         T(test_T30_a_segment_that_is_full_is_followed_by_the_next),
         T(test_T30_whatever_is_done_to_a_log_shows),
         T(test_T30_what_was_done_is_said_with_its_place),

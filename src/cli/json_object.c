@@ -56,6 +56,14 @@ void json_object_text(struct json_object *object, const char *name, const char *
         put_literal(object, name, "null");
 }
 
+void json_object_json(struct json_object *object, const char *name, struct span json)
+{
+    begin(object, name);
+    if (!object->err.code)
+        object->err = json.len ? buf_append(&object->text, json.data, json.len)
+                               : buf_append_str(&object->text, "null");
+}
+
 void json_object_flag(struct json_object *object, const char *name, bool flag)
 {
     put_literal(object, name, flag ? "true" : "false");

@@ -27,6 +27,8 @@ struct json_object json_object_begin(void);
 /* `name` NULL: an item of a list. `text` NULL: null. */
 void json_object_text(struct json_object *object, const char *name, const char *text);
 void json_object_span(struct json_object *object, const char *name, struct span text);
+/* What is JSON already; empty: null. */
+void json_object_json(struct json_object *object, const char *name, struct span json);
 void json_object_flag(struct json_object *object, const char *name, bool flag);
 void json_object_count(struct json_object *object, const char *name, uint64_t count);
 /* An epoch or a slot. */

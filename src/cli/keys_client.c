@@ -91,7 +91,8 @@ int keys_ask(const struct keys_request *request, struct keys_reply *ret_reply)
     if (err.code)
         return keys_say(request->signer->url, err);
     if (ret_reply->status == 200 && request->print)
-        (void)printf("%.*s\n", (int)ret_reply->text.len, (const char *)ret_reply->text.data);
+        (void)printf("%s%.*s\n", request->lead ? request->lead : "", (int)ret_reply->text.len,
+                     (const char *)ret_reply->text.data);
     err = ret_reply->text.len
               ? jdoc_parse(&ret_reply->doc, ret_reply->text.data, ret_reply->text.len)
               : CC_FAIL(PROTOCOL, "an empty answer");

@@ -33,7 +33,8 @@ struct keys_request {
     const char *method;
     const char *target;
     struct span body;
-    bool print; /* a 200's body on standard output, as it came */
+    bool print;       /* a 200's body on standard output, as it came */
+    const char *lead; /* and this before it; NULL: nothing */
 };
 
 /* Asks. EXIT_CODE_DONE for a 200 that can be read; for all else it prints and says why. */

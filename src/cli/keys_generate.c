@@ -57,7 +57,8 @@ static int keep_backup(struct run *run, const struct keys_reply *reply)
         err = file_write_durable((const char *)path.data, backup, true);
     progress_end(&run->progress);
     if (err.code) {
-        (void)printf("%.*s", (int)backup.len, (const char *)backup.data);
+        if (!run->generate->json) /* else it is in the answer */
+            (void)printf("%.*s", (int)backup.len, (const char *)backup.data);
         return keys_say("the backup, which is printed instead", err);
     }
     if (!run->generate->json)
@@ -164,7 +165,8 @@ static int ask_for(struct run *run, uint64_t count)
                                          .method = "POST",
                                          .target = "/api/v1/chamber/keys/generate",
                                          .body = buf_span(&body),
-                                         .print = run->generate->json};
+                                         .print = run->generate->json,
+                                         .lead = run->requests ? ", " : NULL};
     run->requests++;
     int code = keys_ask(&request, &reply);
     if (code == EXIT_CODE_DONE)
@@ -194,7 +196,9 @@ int keys_generate(const struct keys_generate *generate)
     struct run run = {.generate = generate};
     int code = deposit_file_begin(&run.file, generate->directory);
     if (code == EXIT_CODE_DONE) {
+        (void)printf("%s", generate->json ? "{\"answers\": [" : "");
         code = generate_all(&run);
+        (void)printf("%s", generate->json ? "]}\n" : "");
         int written = deposit_file_write(&run.file, generate->json);
         code = code == EXIT_CODE_DONE ? written : code;
         if (!generate->json)

@@ -35,7 +35,71 @@ struct run {
     uint64_t taken; /* from a service */
     int code;       /* of the last request */
     uint64_t imported, duplicate, failed;
+    uint64_t listed; /* --json: items of the list so far */
 };
+
+/* --- what is said ------------------------------------------------------------------------------------------------------ */
+
+static void print_member(const char *name, struct span text)
+{
+    CC_CLEANUP(buf_release) struct buf out = buf_init(1 << 20);
+    if (json_put_text(&out, text).code)
+        out.len = 0;
+    (void)printf("\"%s\": %.*s", name, (int)out.len, out.len ? (const char *)out.data : "\"\"");
+}
+
+static void print_item(
+    struct run *run, const char *path, struct span pubkey, struct span status, struct span message)
+{
+    (void)printf(run->listed++ ? ", {" : "{");
+    print_member("file", span_str(path));
+    (void)printf(", ");
+    print_member("pubkey", pubkey);
+    (void)printf(", ");
+    print_member("status", status);
+    (void)printf(", ");
+    print_member("message", message);
+    (void)printf("}");
+}
+
+static void print_begin(const struct run *run)
+{
+    if (run->import->json)
+        (void)printf("{\"keys\": [");
+}
+
+static int print_end(const struct run *run, int code)
+{
+    const unsigned long long imported = run->imported, duplicate = run->duplicate,
+                             failed = run->failed;
+    if (run->import->json)
+        (void)printf("], \"imported\": %llu, \"duplicate\": %llu, \"failed\": %llu, "
+                     "\"complete\": %s}\n",
+                     imported, duplicate, failed, code == EXIT_CODE_DONE ? "true" : "false");
+    else
+        (void)printf("%llu imported, %llu there already, %llu failed\n", imported, duplicate,
+                     failed);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        code = keys_say("what was done", CC_FAIL(IO, "standard output"));
+    else if (code != EXIT_CODE_DONE)
+        (void)fprintf(stderr, "The import is not complete. It can be repeated.\n");
+    else if (run->failed)
+        code = EXIT_CODE_FAILED;
+    return code;
+}
+
+/* What is not sent. `why` "": the error says it. */
+static void say_left_out(void *context, const char *name, cc_err err, const char *why)
+{
+    struct run *run = context;
+    CC_CLEANUP(buf_release) struct buf text = buf_init(1 << 12);
+    cc_err said = buf_printf(&text, "%s%s%s", error_text(err), why[0] ? ": " : "", why);
+    run->failed++;
+    progress_end(&run->progress);
+    (void)fprintf(stderr, "%s: %.*s\n", name, (int)text.len, (const char *)text.data);
+    if (!said.code && run->import->json)
+        print_item(run, name, span_str(""), span_str("error"), buf_span(&text));
+}
 
 /* --- a keystore and its password -------------------------------------------------------------------------------------- */
 
@@ -126,14 +190,6 @@ static cc_err make_body(struct run *run, struct buf *out)
     return buf_append_str(out, "}");
 }
 
-static void print_member(const char *name, struct span text)
-{
-    CC_CLEANUP(buf_release) struct buf out = buf_init(1 << 20);
-    if (json_put_text(&out, text).code)
-        out.len = 0;
-    (void)printf("%s%.*s", name, (int)out.len, out.len ? (const char *)out.data : "\"\"");
-}
-
 static void count(struct run *run, const char *path, struct jval item)
 {
     struct span status = keys_text(item, "status");
@@ -145,11 +201,7 @@ static void count(struct run *run, const char *path, struct jval item)
     else
         run->failed++;
     if (run->import->json) {
-        print_member("{\"file\":", span_str(path));
-        print_member(",\"pubkey\":", keys_text(item, "pubkey"));
-        print_member(",\"status\":", status);
-        print_member(",\"message\":", message);
-        (void)printf("}\n");
+        print_item(run, path, keys_text(item, "pubkey"), status, message);
     } else if (!span_is(status, "imported") && !span_is(status, "duplicate")) {
         progress_end(&run->progress);
         (void)fprintf(stderr, "%s: ", path);
@@ -165,6 +217,7 @@ static int take_reply(struct run *run, const struct keys_reply *reply)
     size_t n = 0;
     while (n < run->sent_count && jval_next(&items, &item))
         count(run, run->sent[n++], item);
+    (void)fflush(stdout);
     if (n == run->sent_count)
         return EXIT_CODE_DONE;
     return keys_say("the signer's answer", CC_FAIL(PROTOCOL, "not one item for each keystore"));
@@ -217,9 +270,7 @@ static int add_file(struct run *run, size_t index)
         return EXIT_CODE_DONE;
     cc_err err = add_keystore(run, path);
     if (err.code) {
-        run->failed++;
-        progress_end(&run->progress);
-        (void)keys_say(path, err);
+        say_left_out(run, path, err, error_detail());
         return EXIT_CODE_DONE;
     }
     return send_when_full(run);
@@ -234,14 +285,6 @@ struct made_password {
 static void made_password_wipep(struct made_password *password)
 {
     wipe(password, sizeof *password);
-}
-
-static void say_left_out(void *context, const char *name, cc_err err, const char *why)
-{
-    struct run *run = context;
-    run->failed++;
-    progress_end(&run->progress);
-    (void)fprintf(stderr, "%s: %s%s%s\n", name, error_text(err), why[0] ? ": " : "", why);
 }
 
 static cc_err take_key(void *context, const char *name, const uint8_t secret[static 32])
@@ -266,6 +309,7 @@ static int add_source(struct run *run)
 {
     const struct key_source_sink sink = {take_key, say_left_out, run};
     cc_err err = key_source_read(&run->import->source, &sink);
+    progress_end(&run->progress);
     if (run->code != EXIT_CODE_DONE)
         return run->code; /* said already */
     return err.code ? keys_say(run->import->source.kind->name, err) : EXIT_CODE_DONE;
@@ -308,10 +352,11 @@ static int import_all(struct run *run)
                    run->import->json ? PROGRESS_NONE : PROGRESS_LINES);
     if (code == EXIT_CODE_DONE)
         code = from_source ? add_source(run) : add_files(run);
-    if (code == EXIT_CODE_DONE)
-        code = send_request(run);
+    /* What a service gave before it failed is sent all the same. */
+    const bool goes_on = from_source ? run->code == EXIT_CODE_DONE : code == EXIT_CODE_DONE;
+    const int sent = goes_on ? send_request(run) : EXIT_CODE_DONE;
     progress_end(&run->progress);
-    return code;
+    return code == EXIT_CODE_DONE ? sent : code;
 }
 
 int keys_import(const struct keys_import *import)
@@ -322,15 +367,8 @@ int keys_import(const struct keys_import *import)
         .keystores = buf_init(BODY_MAX),
         .passwords = buf_init(BODY_MAX),
     };
-    int code = import_all(&run);
-    if (!import->json)
-        (void)printf("%llu imported, %llu there already, %llu failed\n",
-                     (unsigned long long)run.imported, (unsigned long long)run.duplicate,
-                     (unsigned long long)run.failed);
-    if (code != EXIT_CODE_DONE)
-        (void)fprintf(stderr, "The import is not complete. It can be repeated.\n");
-    else if (run.failed)
-        code = EXIT_CODE_FAILED;
+    print_begin(&run);
+    const int code = print_end(&run, import_all(&run));
     forget(&run);
     cc_free(run.sent);
     buf_release(&run.history);

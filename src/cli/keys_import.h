@@ -2,7 +2,8 @@
  *
  * WHAT      Finds keystores and their passwords, sends them in requests of bounded size, says what became of each.
  * PROMISE   Nothing is written, nothing is decrypted here. A file that can't be read, or whose password is missing, is named and
- *           the rest is sent. What was imported before a failure stays, and the import can be repeated.
+ *           the rest is sent. What was imported before a failure stays, and the import can be repeated. With `json` one object, written as
+ *           answers come: who is cut short leaves one without its end.
  * THREADS   One.   OWNERSHIP Borrows.   ERRORS Exit codes of app/supervisor.h, printed.
  * SECRETS   Passwords, in the body of a request: wiped once it is sent. Keys of another service: encrypted as they come, wiped.
  */

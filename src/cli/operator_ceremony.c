@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 
+#include "cli/json_object.h"
 #include "cli/operator_hand.h"
 #include "cli/operator_send.h"
 #include "codec/hex.h"
@@ -10,7 +11,8 @@
 #include "secret/ct.h"
 
 enum {
-    DIGITS = 2 * 32 + 1
+    DIGITS = 2 * 32 + 1,
+    ANSWER_MAX = 1 << 16
 };
 
 /* --- unseal, rehearse -------------------------------------------------------------------------------------------------------- */
@@ -71,33 +73,67 @@ give_one(struct operator_hand *hand, const struct operator_sending *sending, boo
 }
 
 /* Who has come after enough others, or again, has done what was to be done. */
-static int say_open(const struct operator_wanted *w, const struct signer *signer)
+static int
+say_open(const struct operator_wanted *w, const struct signer *signer, struct buf *answer)
 {
-    if (w->json)
-        (void)printf("{\"state\":\"unsealed\",\"already\":true}\n");
-    else
+    if (!w->json) {
         (void)printf("%s: unsealed already\n", signer->url);
-    return EXIT_CODE_DONE;
+        return EXIT_CODE_DONE;
+    }
+    cc_err err = buf_append_str(answer, "{\"state\":\"unsealed\",\"already\":true}");
+    return err.code ? operator_say("the answer", err) : EXIT_CODE_DONE;
+}
+
+static int give_to(struct operator_hand *hand,
+                   const struct fan *fan,
+                   size_t i,
+                   uint32_t purpose,
+                   struct buf *answer)
+{
+    const struct operator_wanted *w = hand->wanted;
+    const struct operator_sending sending = {.w = w,
+                                             .signer = &w->signers.each[i],
+                                             .target = purpose_name(purpose),
+                                             .name = w->name,
+                                             .challenge = &fan->each[i].challenge,
+                                             .answer = answer};
+    if (fan->each[i].code == OPERATOR_IS_OPEN)
+        return say_open(w, sending.signer, answer);
+    if (fan->each[i].code != EXIT_CODE_DONE)
+        return fan->each[i].code;
+    return give_one(hand, &sending, purpose == SEAL_TO_UNSEAL && is_last(fan, i));
+}
+
+/* Of a signer that did not answer, or refused, standard error says why. */
+static void put_outcome(struct json_object *object,
+                        const struct signer *signer,
+                        int code,
+                        const struct buf *answer)
+{
+    json_object_open(object, NULL, '{');
+    json_object_text(object, "signer", signer->url);
+    json_object_flag(object, "done", code == EXIT_CODE_DONE);
+    json_object_json(object, "answer", buf_span(answer));
+    json_object_close(object, '}');
 }
 
 static int give_all(struct operator_hand *hand, const struct fan *fan, uint32_t purpose)
 {
     const struct operator_wanted *w = hand->wanted;
+    struct json_object object = json_object_begin();
     int worst = EXIT_CODE_DONE;
+    json_object_open(&object, "signers", '[');
     for (size_t i = 0; i < fan->count; i++) {
-        const struct operator_sending sending = {.w = w,
-                                                 .signer = &w->signers.each[i],
-                                                 .target = purpose_name(purpose),
-                                                 .name = w->name,
-                                                 .challenge = &fan->each[i].challenge};
-        int code = fan->each[i].code;
-        if (code == EXIT_CODE_DONE)
-            code = give_one(hand, &sending, purpose == SEAL_TO_UNSEAL && is_last(fan, i));
-        else if (code == OPERATOR_IS_OPEN)
-            code = say_open(w, &w->signers.each[i]);
+        CC_CLEANUP(buf_release) struct buf answer = buf_init(ANSWER_MAX);
+        const int code = give_to(hand, fan, i, purpose, &answer);
+        put_outcome(&object, &w->signers.each[i], code, &answer);
         if (code != EXIT_CODE_DONE)
             worst = code;
     }
+    json_object_close(&object, ']');
+    if (w->json)
+        return json_object_print(&object, "operator", worst);
+    json_object_release(&object);
     return worst;
 }
 

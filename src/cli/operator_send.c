@@ -61,17 +61,34 @@ write_body(const char *name, const struct seal_box *box, const uint8_t *digest, 
     return buf_append_str(body, "}");
 }
 
+/* On one line, and nothing in it that a terminal would take for a command: both are the same JSON. */
+static cc_err keep_plain(struct span text, struct buf *answer)
+{
+    const size_t from = answer->len;
+    CC_TRY(buf_append(answer, text.data, text.len));
+    for (size_t i = from; i < answer->len; i++)
+        if (answer->data[i] < 0x20 || answer->data[i] == 0x7f)
+            answer->data[i] = ' ';
+    return CC_OK;
+}
+
+static int give_answer(const struct operator_reply *reply, struct buf *answer)
+{
+    if (!answer) {
+        operator_print(stdout, buf_span(&reply->text));
+        (void)printf("\n");
+        return EXIT_CODE_DONE;
+    }
+    cc_err err = keep_plain(buf_span(&reply->text), answer);
+    return err.code ? operator_say("the signer's answer", err) : EXIT_CODE_DONE;
+}
+
 /* "unsealed", "kms_unsealed (1 of 2)" */
 static void print_step(const struct operator_wanted *w,
                        const struct signer *signer,
                        const struct operator_reply *reply)
 {
     const struct jval root = jdoc_root(&reply->doc);
-    if (w->json) {
-        operator_print(stdout, buf_span(&reply->text));
-        (void)printf("\n");
-        return;
-    }
     if (w->signers.count > 1)
         (void)printf("%s: ", signer->url);
     operator_print(stdout, operator_text(root, "state"));
@@ -80,16 +97,32 @@ static void print_step(const struct operator_wanted *w,
 }
 
 /* A stale file: the count is of that digest, and says nothing of what is pending. */
-static int say_other(const struct operator_wanted *w, const struct operator_reply *reply)
+static int say_other(void)
 {
-    if (w->json)
-        operator_print(stdout, buf_span(&reply->text));
-    if (w->json)
-        (void)printf("\n");
     (void)fprintf(
         stderr,
         "containment-chamber operator: this is not what is proposed now: ask for the proposal of today (`operator status` shows it)\n");
     return EXIT_CODE_REFUSED;
+}
+
+static int post(const struct operator_wanted *w,
+                const struct signer *signer,
+                const char *target,
+                struct span body,
+                struct buf *answer)
+{
+    CC_CLEANUP(operator_reply_release) struct operator_reply reply = {0};
+    const struct operator_request request = {signer, "POST", target, body};
+    int code = operator_ask(&request, &reply);
+    if (code != EXIT_CODE_DONE)
+        return code;
+    const bool is_other =
+        !w->management_key && span_is(operator_text(jdoc_root(&reply.doc), "approves"), "other");
+    if (w->json)
+        code = give_answer(&reply, answer);
+    else if (!is_other)
+        print_step(w, signer, &reply);
+    return is_other ? say_other() : code;
 }
 
 int operator_post(const struct operator_wanted *w,
@@ -97,15 +130,7 @@ int operator_post(const struct operator_wanted *w,
                   const char *target,
                   struct span body)
 {
-    CC_CLEANUP(operator_reply_release) struct operator_reply reply = {0};
-    const struct operator_request request = {signer, "POST", target, body};
-    int code = operator_ask(&request, &reply);
-    if (code == EXIT_CODE_DONE && !w->management_key &&
-        span_is(operator_text(jdoc_root(&reply.doc), "approves"), "other"))
-        return say_other(w, &reply);
-    if (code == EXIT_CODE_DONE)
-        print_step(w, signer, &reply);
-    return code;
+    return post(w, signer, target, body, NULL);
 }
 
 int operator_send(const struct operator_sending *s, struct seal_envelope *envelope)
@@ -117,5 +142,5 @@ int operator_send(const struct operator_sending *s, struct seal_envelope *envelo
         err = write_body(s->name, &box, s->digest, &body);
     if (err.code)
         return operator_say("the envelope", err);
-    return operator_post(s->w, s->signer, s->target, buf_span(&body));
+    return post(s->w, s->signer, s->target, buf_span(&body), s->answer);
 }

@@ -25,6 +25,7 @@ struct operator_sending {
     const char *name;
     const struct seal_challenge *challenge;
     const uint8_t *digest; /* NULL: none goes along */
+    struct buf *answer;    /* --json: where it goes; NULL: to standard output */
 };
 
 int operator_send(const struct operator_sending *s, struct seal_envelope *envelope);

@@ -188,9 +188,15 @@ def test_the_command_does_all_of_it(make_daemon):
     result = keys(daemon, "import", "--from-dir", folder, "--items", "3")
     assert result.returncode == EXIT_FAILED and "3 imported, 0 there already, 4 failed" in result.stdout, result
     (folder / "k7.txt").write_text("no such\n")
-    result = keys(daemon, "import", "--from-dir", folder / "k7.json", "--json")
-    line = json.loads(result.stdout)
-    assert result.returncode == EXIT_FAILED and line["status"] == "error" and "password" in line["message"], result
+    # With --json all of it is one object, whatever the number of requests, and what was not sent is in it.
+    result = keys(daemon, "import", "--from-dir", folder, "--items", "2", "--json")
+    answer = json.loads(result.stdout)
+    assert result.returncode == EXIT_FAILED, result
+    assert [answer[name] for name in ("imported", "duplicate", "failed", "complete")] == [0, 3, 4, True], answer
+    listed = {one["file"].rsplit("/", 1)[-1]: one for one in answer["keys"]}
+    assert len(answer["keys"]) == len(listed) == 7 and (listed["k4.json"]["pubkey"], listed["k4.json"]["status"]) == (KEYS[4], "duplicate")
+    assert listed["k7.json"]["status"] == "error" and "password" in listed["k7.json"]["message"]
+    assert (listed["k1.json"]["status"], listed["k1.json"]["pubkey"]) == ("error", "") and "there is none for it" in listed["k1.json"]["message"]
     assert sign(daemon, 1, 8, 10) == 412
 
     result = keys(daemon, "list")

@@ -294,10 +294,13 @@ def test_the_command_writes_backups_and_deposits(signer, tmp_path):
 
 
 def test_the_command_without_deposits_and_its_refusals(signer, tmp_path):
-    result = keys(signer, "generate", "--count", "1", "--inactive", "--out-dir", tmp_path, "--json")
-    assert result.returncode == EXIT_DONE and json.loads(result.stdout)["data"][0]["status"] == "generated"
-    assert [path.suffix for path in tmp_path.iterdir()] == [".age"]
-    assert [row[0] for row in chamber_list(signer)[0].values()] == ["inactive"]
+    result = keys(signer, "generate", "--count", "2", "--items", "1", "--inactive", "--out-dir", tmp_path, "--json")
+    assert result.returncode == EXIT_DONE, result
+    answers = json.loads(result.stdout)["answers"]  # one object, with an answer for each mnemonic
+    assert [[item["status"] for item in answer["data"]] for answer in answers] == [["generated"]] * 2
+    assert {answer["backup"] for answer in answers} == {path.read_text() for path in tmp_path.iterdir()}
+    assert [path.suffix for path in tmp_path.iterdir()] == [".age"] * 2
+    assert [row[0] for row in chamber_list(signer)[0].values()] == ["inactive"] * 2
     for arguments in (
         ["generate"],
         ["generate", "--count", "0"],
@@ -313,7 +316,7 @@ def test_the_command_without_deposits_and_its_refusals(signer, tmp_path):
         assert keys(signer, *arguments).returncode == EXIT_USAGE, arguments
     assert keys(signer, "generate", "--count", "1", "--out-dir", tmp_path / "none").returncode == EXIT_FAILED
     assert keys(signer, "generate", "--count", "101", "--items", "101", "--out-dir", tmp_path).returncode == EXIT_REFUSED
-    assert len(chamber_list(signer)[0]) == 1
+    assert len(chamber_list(signer)[0]) == 2
 
 
 def test_deposit_data_of_keys_that_are_here(make_daemon, tmp_path):

@@ -240,6 +240,20 @@ def test_T26_one_that_is_away_or_hostile_keeps_no_other_waiting(chamber, other, 
     assert "http://127.0.0.1:1" in result.stderr and other.url in result.stderr
 
 
+def test_with_json_there_is_one_object_whatever_the_number_of_signers(chamber, other, workdir):
+    """A list in the order of --signer-url; who did not answer, or refused, has none."""
+    gone = "http://127.0.0.1:1"
+    chamber.answers["unseal"] = (200, {"state": "kms_unsealed", "have": 1, "needed": 2, "more": "a\x1b[2J"})
+    other.answers["unseal"] = (403, {"error": "no"})
+    result = unseal(chamber, workdir, "--json", urls=[gone, chamber.url, other.url])
+    assert result.returncode == REFUSED and gone in result.stderr and f"{other.url} answers 403: no" in result.stderr, result
+    assert json.loads(result.stdout) == {"signers": [{"signer": gone, "done": False, "answer": None},
+                                                     {"signer": chamber.url, "done": True, "answer": chamber.answers["unseal"][1]},
+                                                     {"signer": other.url, "done": False, "answer": None}]}
+    result = unseal(chamber, workdir, "--json")
+    assert result.returncode == DONE and [one["done"] for one in json.loads(result.stdout)["signers"]] == [True], result
+
+
 # --- devices -------------------------------------------------------------------------------------------------------------------------
 
 

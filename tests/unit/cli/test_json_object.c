@@ -26,10 +26,12 @@ static void members_have_commas_between(void **state)
     json_object_count(&object, "count", UINT64_MAX);
     json_object_time(&object, "epoch", UINT64_MAX);
     json_object_hex(&object, "hex", span_of("\x01\xff", 2));
+    json_object_json(&object, "json", span_str("[1]"));
+    json_object_json(&object, "nothing", (struct span){0});
     is_text(&object,
             "{\"text\": \"a \\\"b\\\"\\\\\\u000a\", \"none\": null, \"yes\": true, \"no\": false, "
             "\"count\": 18446744073709551615, \"epoch\": \"18446744073709551615\", "
-            "\"hex\": \"0x01ff\"}");
+            "\"hex\": \"0x01ff\", \"json\": [1], \"nothing\": null}");
 }
 
 static void brackets_nest(void **state)

@@ -70,7 +70,7 @@ static const struct command {
      "  containment-chamber auth token create vc-1 --policy vc --ttl 90d --signer-url https://signer.example:9443 --auth-token file:management.key\n"},
     {"keys", command_keys,
      "list | import --from-dir DIR|FILE [--passwords DIR] [--password-file FILE] [--slashing-protection FILE] [--inactive]"
-     " [--items N] |\n       import --from hashicorp|aws-secrets|azure|gcp [--from-dir DIR] [--prefixes TEXT,...] [--region NAME] [--vault NAME] [--project ID]\n       [--source-token TOKEN] [--endpoint URL] [--source-ca FILE] ... |\n       generate --count N [--withdrawal-address ADDRESS [--compounding] [--amount GWEI]] [--out-dir DIR]"
+     " [--items N] |\n       import --from hashicorp|aws-secrets|azure|gcp [--from-dir DIR] [--prefixes TEXT,...] [--tags NAME=VALUE,...] [--filter TEXT]\n       [--region NAME] [--vault NAME] [--project ID] [--source-token TOKEN] [--endpoint URL] [--source-ca FILE] ... |\n       generate --count N [--withdrawal-address ADDRESS [--compounding] [--amount GWEI]] [--out-dir DIR]"
      " [--inactive] [--items N] |\n       deposit-data --key KEY[,KEY...]|--from FILE|- --network NAME --withdrawal-address"
      " ADDRESS [--compounding] [--amount GWEI] [--out-dir DIR] |\n       activate|deactivate --key KEY[,KEY...]|--from FILE|- |"
      " delete --key KEY[,KEY...]|--from FILE|- --to FILE|- |\n       pause|resume --key KEY[,KEY...]|--from FILE|-|--all"

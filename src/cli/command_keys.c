@@ -335,8 +335,9 @@ choose_source(const struct arguments *arguments, const char *from, struct keys_i
     source->environment = arguments->environment;
     if (!source->kind)
         return command_usage(arguments, "--from is", key_source_names());
-    if (source->prefixes && !source->kind->read_all)
-        return command_usage(arguments, "has no --prefixes", from);
+    const char *fault = key_source_fault(source);
+    if (fault)
+        return command_usage(arguments, fault, from);
     const char *lack = source->kind->lacks(source);
     if (lack)
         return command_usage(arguments, "--from needs", lack);
@@ -347,6 +348,9 @@ static int read_import(struct arguments *arguments, struct wanted *w)
 {
     struct keys_import *import = &w->import;
     const char *from = NULL;
+    enum {
+        OF_FILES = 5 /* the rest is about a service */
+    };
     const struct {
         const char *option;
         const char **value;
@@ -357,6 +361,8 @@ static int read_import(struct arguments *arguments, struct wanted *w)
         {"--slashing-protection", &import->history},
         {"--from", &from},
         {"--prefixes", &import->source.prefixes},
+        {"--tags", &import->source.tags},
+        {"--filter", &import->source.filter},
         {"--region", &import->source.region},
         {"--endpoint", &import->source.endpoint},
         {"--source-ca", &import->source.ca},
@@ -370,6 +376,9 @@ static int read_import(struct arguments *arguments, struct wanted *w)
         code = command_take_value(arguments, options[i].option, options[i].value);
     if (code == EXIT_CODE_DONE && from)
         return choose_source(arguments, from, import);
+    for (size_t i = OF_FILES; i < ARRAY_LEN(options) && code == EXIT_CODE_DONE; i++)
+        if (*options[i].value)
+            code = command_usage(arguments, "needs --from", options[i].option);
     if (code == EXIT_CODE_DONE && !import->from_dir)
         code =
             command_usage(arguments, "import needs --from-dir DIR, or one keystore's file", NULL);

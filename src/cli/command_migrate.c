@@ -232,6 +232,23 @@ static int take(struct arguments *arguments, struct wanted *wanted)
     return code;
 }
 
+static void print_lines(const char *what, const struct buf *lines)
+{
+    for (size_t at = 0; at < lines->len;) {
+        const uint8_t *end = memchr(lines->data + at, '\n', lines->len - at);
+        const size_t len = end ? (size_t)(end - lines->data) - at : lines->len - at;
+        (void)fprintf(stderr, "%s%.*s\n", what, (int)len, (const char *)lines->data + at);
+        at += len + 1;
+    }
+}
+
+/* What is refused, and beside it what has another place here: an option of a vault names the one of `keys import`. */
+static void say_faults(void)
+{
+    print_lines("", &w.faults);
+    print_lines("note: ", &w.notes);
+}
+
 static int load(struct arguments *arguments)
 {
     struct config_faults faults;
@@ -243,10 +260,10 @@ static int load(struct arguments *arguments)
         err = web3signer_plan(&w, directory);
     if (err.code)
         return say("options", err);
-    (void)fprintf(stderr, "%.*s", (int)w.faults.len,
-                  w.faults.len ? (const char *)w.faults.data : "");
-    if (w.fault_count)
+    if (w.fault_count) {
+        say_faults();
         return EXIT_CODE_REFUSED;
+    }
     err =
         config_load(NULL, arguments->environment, w.overrides, w.override_count, &config, &faults);
     (void)fprintf(stderr, "%.*s", (int)faults.text.len,

@@ -29,6 +29,25 @@ const char *key_source_names(void)
     return "hashicorp, aws-secrets, azure or gcp";
 }
 
+const char *key_source_fault(const struct key_source *source)
+{
+    const struct key_source_kind *kind = source->kind;
+    const char *list = source->tags;
+    struct key_source_tag tag;
+    if (source->prefixes && !kind->read_all)
+        return "has no --prefixes";
+    if (source->tags && !kind->has_tags)
+        return "has no --tags";
+    if (source->filter && !kind->has_filter)
+        return "has no --filter";
+    if (list && !list[0])
+        return "--tags is NAME=VALUE, NAME or =VALUE, with commas between";
+    while (key_source_next_tag(&list, &tag))
+        if (!tag.name.len && !tag.value.len)
+            return "--tags is NAME=VALUE, NAME or =VALUE, with commas between";
+    return NULL;
+}
+
 /* --- a secret's text --------------------------------------------------------------------------------------- */
 
 static bool is_blank(uint8_t c)
@@ -85,6 +104,27 @@ bool key_source_wants(const struct key_source *source, struct span name)
         at += len + (at[len] == ',');
     }
     return !source->prefixes;
+}
+
+/* --- tags ------------------------------------------------------------------------------------------------------- */
+
+bool key_source_next_tag(const char **list, struct key_source_tag *ret_tag)
+{
+    const char *at = *list;
+    if (!at || !*at)
+        return false;
+    const size_t len = strcspn(at, ","), name = strcspn(at, ",=");
+    *ret_tag = (struct key_source_tag){.name = span_of(at, name), .has_value = at[name] == '='};
+    if (ret_tag->has_value)
+        ret_tag->value = span_of(at + name + 1, len - name - 1);
+    *list = at + len + (at[len] == ',');
+    return true;
+}
+
+bool key_source_fits(const struct key_source_tag *tag, struct span name, struct span value)
+{
+    return (!tag->name.len || span_equal(tag->name, name)) &&
+           (!tag->has_value || span_equal(tag->value, value));
 }
 
 /* --- descriptions ----------------------------------------------------------------------------------------------- */

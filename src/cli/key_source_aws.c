@@ -1,13 +1,15 @@
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "aws/client.h"
+#include "cli/json_answer.h"
 #include "cli/key_source.h"
 #include "codec/json.h"
 #include "codec/yaml.h"
 
-/* AWS Secrets Manager: Web3Signer's descriptions of type aws-secret, and its --aws-secrets-prefixes-filter. Credentials come as for a
- * store in AWS (docs/aws.md), from no description.
+/* AWS Secrets Manager: Web3Signer's descriptions of type aws-secret, and what its --aws-secrets-prefixes-filter and -tag-...-filter find.
+ * Credentials come as for a store in AWS (docs/aws.md), from no description.
  */
 
 enum {
@@ -15,6 +17,7 @@ enum {
     TOKENS_MAX = 16384,
     DEADLINE_MS = 30000,
     NAME_MAX_LEN = 512,
+    TAG_MAX_LEN = 256,
     NEXT_MAX = 4096
 };
 
@@ -154,7 +157,7 @@ static cc_err describe(const struct key_source *source,
     return get_secret(span_str(name), ret_secret);
 }
 
-/* --- by the beginning of names ---------------------------------------------------------------------------------------- */
+/* --- by the beginning of names, by tags --------------------------------------------------------------------------------- */
 
 static cc_err take_secret(const struct key_source_sink *sink, struct span name)
 {
@@ -173,8 +176,41 @@ static bool begins(struct span name, struct span prefix)
     return name.len >= prefix.len && span_equal(span_of(name.data, prefix.len), prefix);
 }
 
-/* The service's filter may take words for more than a beginning: what it lists is looked at again. */
-static cc_err take_page(const struct key_source_sink *sink, struct span prefix, struct jval list)
+static bool has_tag(struct jval tags, const struct key_source_tag *tag)
+{
+    struct jval_iter iter = jval_iterate(tags);
+    struct jval one;
+    struct span name, value;
+    while (jval_next(&iter, &one))
+        if (json_member_text(one, "Key", &name) && json_member_text(one, "Value", &value) &&
+            key_source_fits(tag, name, value))
+            return true;
+    return false;
+}
+
+static bool has_tags(const struct key_source *source, struct jval secret)
+{
+    const char *list = source->tags;
+    struct key_source_tag tag;
+    struct jval tags;
+    if (!jval_member(secret, "Tags", &tags) || jval_type(tags) != JVAL_ARRAY)
+        return !list;
+    while (key_source_next_tag(&list, &tag))
+        if (!has_tag(tags, &tag))
+            return false;
+    return true;
+}
+
+/* One list of them. */
+struct listing {
+    const struct key_source *source;
+    const struct key_source_sink *sink;
+    struct span prefix; /* empty: of any name */
+    char next[NEXT_MAX];
+};
+
+/* The service takes a filter's words for beginnings, and a name and a value for those of any two tags: what it lists is looked at again. */
+static cc_err take_page(const struct listing *l, struct jval list)
 {
     struct jval_iter iter = jval_iterate(list);
     struct jval secret, value;
@@ -182,70 +218,111 @@ static cc_err take_page(const struct key_source_sink *sink, struct span prefix, 
         struct span name;
         if (!jval_member(secret, "Name", &value) || jval_text(value, &name).code || !is_name(name))
             return CC_FAIL(PROTOCOL, "the list of secrets");
-        if (begins(name, prefix))
-            CC_TRY(take_secret(sink, name));
+        if (begins(name, l->prefix) && has_tags(l->source, secret))
+            CC_TRY(take_secret(l->sink, name));
     }
     return CC_OK;
 }
 
-/* *ret_next "": it was the last page. */
-static cc_err
-read_page(const struct key_source_sink *sink, struct span prefix, char next[static NEXT_MAX])
+static cc_err put_filter(struct buf *body, const char *key, struct span value)
+{
+    const char *comma = body->data[body->len - 1] == '[' ? "" : ",";
+    return value.len ? buf_printf(body, "%s{\"Key\":\"%s\",\"Values\":[\"%.*s\"]}", comma, key,
+                                  (int)value.len, (const char *)value.data)
+                     : CC_OK;
+}
+
+/* Of tags the first: that fewer are listed. */
+static cc_err put_filters(struct buf *body, const struct listing *l)
+{
+    const char *list = l->source->tags;
+    struct key_source_tag tag = {.has_value = false};
+    (void)key_source_next_tag(&list, &tag);
+    CC_TRY(buf_append_str(body, "{\"MaxResults\":20,\"Filters\":["));
+    CC_TRY(put_filter(body, "name", l->prefix));
+    CC_TRY(put_filter(body, "tag-key", tag.name));
+    CC_TRY(put_filter(body, "tag-value", tag.value));
+    return buf_append_str(body, "]");
+}
+
+/* l->next "": it was the last page. */
+static cc_err read_page(struct listing *l)
 {
     CC_CLEANUP(buf_release) struct buf body = buf_init(BODY_MAX);
     CC_CLEANUP(jdoc_release) struct jdoc doc = jdoc_init(TOKENS_MAX);
     CC_CLEANUP(aws_call_release) struct aws_call list = {0};
-    struct jval value, names;
+    struct jval names;
     struct span text = {0};
-    CC_TRY(buf_printf(&body,
-                      "{\"MaxResults\":20,\"Filters\":[{\"Key\":\"name\",\"Values\":[\"%.*s\"]}]",
-                      (int)prefix.len, (const char *)prefix.data));
-    if (next[0])
-        CC_TRY(buf_printf(&body, ",\"NextToken\":\"%s\"", next));
+    CC_TRY(put_filters(&body, l));
+    if (l->next[0])
+        CC_TRY(buf_printf(&body, ",\"NextToken\":\"%s\"", l->next));
     CC_TRY(buf_append_str(&body, "}"));
     CC_TRY(call("ListSecrets", &body, &list, &doc));
-    next[0] = 0;
-    if (jval_member(jdoc_root(&doc), "NextToken", &value) && !jval_text(value, &text).code) {
+    l->next[0] = 0;
+    if (json_member_text(jdoc_root(&doc), "NextToken", &text)) {
         if (text.len >= NEXT_MAX || memchr(text.data, '"', text.len) ||
             memchr(text.data, '\\', text.len))
             return CC_FAIL(PROTOCOL, "the list of secrets");
-        memcpy(next, text.data, text.len);
-        next[text.len] = 0;
+        memcpy(l->next, text.data, text.len);
+        l->next[text.len] = 0;
     }
     if (!jval_member(jdoc_root(&doc), "SecretList", &names))
         return CC_FAIL(PROTOCOL, "the list of secrets");
-    return take_page(sink, prefix, names);
+    return take_page(l, names);
 }
 
-static cc_err read_prefix(const struct key_source_sink *sink, struct span prefix)
+static cc_err
+read_list(const struct key_source *source, const struct key_source_sink *sink, struct span prefix)
 {
-    char next[NEXT_MAX] = "";
-    if (!is_name(prefix))
-        return CC_FAIL(FIELD_TYPE, "a beginning that no name has");
+    struct listing l = {.source = source, .sink = sink, .prefix = prefix};
     do
-        CC_TRY(read_page(sink, prefix, next));
-    while (next[0]);
+        CC_TRY(read_page(&l));
+    while (l.next[0]);
+    return CC_OK;
+}
+
+/* What a tag may have, and a filter: a mark of exclamation before it would turn it round. */
+static bool is_tag_text(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum(text.data[i]) && !strchr(" :_@/+=.-", text.data[i]))
+            return false;
+    return text.len <= TAG_MAX_LEN;
+}
+
+static cc_err check_tags(const struct key_source *source)
+{
+    const char *list = source->tags;
+    struct key_source_tag tag;
+    while (key_source_next_tag(&list, &tag))
+        if (!is_tag_text(tag.name) || !is_tag_text(tag.value))
+            return CC_FAIL(FIELD_TYPE, "a tag that AWS does not allow");
     return CC_OK;
 }
 
 static cc_err read_all(const struct key_source *source, const struct key_source_sink *sink)
 {
-    if (!source->prefixes)
+    if (!source->prefixes && !source->tags)
         return CC_OK;
+    CC_TRY(check_tags(source));
     CC_TRY(begin(source, NULL, NULL));
+    if (!source->prefixes)
+        return read_list(source, sink, (struct span){0});
     for (const char *at = source->prefixes; *at;) {
-        size_t len = strcspn(at, ",");
-        CC_TRY(read_prefix(sink, span_of(at, len)));
-        at += len + (at[len] == ',');
+        const struct span prefix = span_of(at, strcspn(at, ","));
+        if (!is_name(prefix))
+            return CC_FAIL(FIELD_TYPE, "a beginning that no name has");
+        CC_TRY(read_list(source, sink, prefix));
+        at += prefix.len + (at[prefix.len] == ',');
     }
     return CC_OK;
 }
 
 static const char *lacks(const struct key_source *source)
 {
-    return source->descriptions || source->prefixes
+    return source->descriptions || source->prefixes || source->tags
                ? NULL
-               : "--from-dir DIR of Web3Signer's descriptions, or --prefixes";
+               : "--from-dir DIR of Web3Signer's descriptions, --prefixes or --tags";
 }
 
 const struct key_source_kind key_source_aws = {.name = "aws-secrets",
@@ -253,4 +330,5 @@ const struct key_source_kind key_source_aws = {.name = "aws-secrets",
                                                .describe = describe,
                                                .lacks = lacks,
                                                .read_all = read_all,
-                                               .end = end};
+                                               .end = end,
+                                               .has_tags = true};

@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,7 +88,9 @@ static cc_err ask(const struct service *service, const char *target, struct json
         return CC_FAIL(DENIED, "the service refuses this access token");
     if (ret_answer->status == 404)
         return CC_FAIL(FIELD_MISSING, "the service has no such secret (404)");
-    return ret_answer->status == 200 ? CC_OK : CC_FAIL(PROTOCOL, "the service does not answer 200");
+    if (ret_answer->status == 429)
+        return CC_FAIL(BUSY, "the service takes no more requests for now (429)");
+    return ret_answer->status == 200 ? CC_OK : CC_FAIL(IO, "the service does not answer 200");
 }
 
 /* What stands behind the last slash. */
@@ -168,6 +171,30 @@ static cc_err take_listed(const struct service *service,
     return CC_OK;
 }
 
+static bool has_tag(struct jval tags, const struct key_source_tag *tag)
+{
+    struct jval_iter iter = jval_iterate(tags);
+    struct jval one;
+    struct span name, value;
+    while (jval_next_member(&iter, &name, &one))
+        if (!jval_text(one, &value).code && key_source_fits(tag, name, value))
+            return true;
+    return false;
+}
+
+static bool has_tags(const struct key_source *source, struct jval secret)
+{
+    const char *list = source->tags;
+    struct key_source_tag tag;
+    struct jval tags;
+    if (!jval_member(secret, "tags", &tags) || jval_type(tags) != JVAL_OBJECT)
+        return !list;
+    while (key_source_next_tag(&list, &tag))
+        if (!has_tag(tags, &tag))
+            return false;
+    return true;
+}
+
 static cc_err take_list(const struct service *service,
                         const struct key_source_sink *sink,
                         struct jval list,
@@ -180,7 +207,8 @@ static cc_err take_list(const struct service *service,
         struct span path;
         if (!json_member_text(one, member, &path))
             return CC_FAIL(PROTOCOL, "the list of secrets");
-        CC_TRY(take_listed(service, sink, path, get));
+        if (has_tags(service->source, one))
+            CC_TRY(take_listed(service, sink, path, get));
     }
     return CC_OK;
 }
@@ -227,6 +255,8 @@ static const char *azure_lacks(const struct key_source *source)
 {
     if (!source->token)
         return "--source-token env:NAME or file:PATH, an access token for https://vault.azure.net";
+    if (!source->vault && (source->prefixes || source->tags))
+        return "--vault NAME, whose secrets --prefixes and --tags choose from";
     return source->descriptions || source->vault
                ? NULL
                : "--from-dir DIR of Web3Signer's descriptions, or --vault NAME";
@@ -236,7 +266,8 @@ const struct key_source_kind key_source_azure = {.name = "azure",
                                                  .type = "azure-secret",
                                                  .describe = azure_describe,
                                                  .lacks = azure_lacks,
-                                                 .read_all = azure_all};
+                                                 .read_all = azure_all,
+                                                 .has_tags = true};
 
 /* --- GCP ----------------------------------------------------------------------------------------------------------- */
 
@@ -298,17 +329,39 @@ static cc_err gcp_page(const struct service *service,
     return CC_OK;
 }
 
+/* All but letters and digits as %XX. */
+static cc_err put_escaped(struct buf *target, const char *text)
+{
+    for (; *text; text++)
+        CC_TRY(isalnum((unsigned char)*text)
+                   ? buf_append(target, text, 1)
+                   : buf_printf(target, "%%%02X", (unsigned)(unsigned char)*text));
+    return CC_OK;
+}
+
+static cc_err put_target(const struct key_source *source, const char *next, struct buf *target)
+{
+    CC_TRY(buf_printf(target, "/v1/projects/%s/secrets?pageSize=250", source->project));
+    if (source->filter)
+        CC_TRY(buf_append_str(target, "&filter="));
+    CC_TRY(put_escaped(target, source->filter ? source->filter : ""));
+    if (next[0])
+        CC_TRY(buf_printf(target, "&pageToken=%s", next));
+    return buf_append(target, "", 1);
+}
+
 static cc_err gcp_all(const struct key_source *source, const struct key_source_sink *sink)
 {
-    char target[TARGET_MAX], next[TARGET_MAX] = "";
+    char next[TARGET_MAX] = "";
     CC_CLEANUP(service_wipep) struct service service = {0};
     if (!is_plain(span_str(source->project)) || strlen(source->project) > 64)
         return CC_FAIL(MALFORMED, "--project is none that GCP allows");
     CC_TRY(begin(source, "", "secretmanager.googleapis.com", &service));
     do {
-        (void)snprintf(target, sizeof target, "/v1/projects/%s/secrets?pageSize=250%s%.*s",
-                       source->project, next[0] ? "&pageToken=" : "", TARGET_MAX / 2, next);
-        CC_TRY(gcp_page(&service, sink, target, next));
+        CC_CLEANUP(buf_release) struct buf target = buf_init(TARGET_MAX);
+        if (put_target(source, next, &target).code)
+            return CC_FAIL(LIMIT, "--filter is too long");
+        CC_TRY(gcp_page(&service, sink, (const char *)target.data, next));
     } while (next[0]);
     return CC_OK;
 }
@@ -321,4 +374,4 @@ static const char *gcp_lacks(const struct key_source *source)
 }
 
 const struct key_source_kind key_source_gcp = {
-    .name = "gcp", .type = "", .lacks = gcp_lacks, .read_all = gcp_all};
+    .name = "gcp", .type = "", .lacks = gcp_lacks, .read_all = gcp_all, .has_filter = true};

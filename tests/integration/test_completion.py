@@ -42,6 +42,7 @@ def test_bash_completes_commands_subcommands_options_and_choices():
     assert bash("slashing", "ex") == ["export"]
     assert set(bash("slashing", "export", "--to")) == {"--to"}
     assert set(bash("keys", "import", "--from", "")) == {"hashicorp", "aws-secrets", "azure", "gcp"}
+    assert set(bash("keys", "import", "--ta")) == {"--tags"} and set(bash("keys", "import", "--fi")) == {"--filter"}
     assert bash("server", "--signing-engine", "i") == ["ifma"]
     assert set(bash("operator", "rotate", "m")) == {"mode", "master"}
     assert bash("operator", "rotate", "mode", "--mode", "l") == ["local"]

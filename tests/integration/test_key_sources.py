@@ -3,6 +3,7 @@ import base64
 import http.server
 import json
 import pathlib
+import re
 import ssl
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import urllib.parse
 
 import pytest
 
+import bls_keys
 import certificates
 import daemon as daemon_module
 import interop
@@ -157,21 +159,42 @@ def test_hashicorp_over_tls_and_never_in_the_clear_elsewhere(signer, workdir):
 
 
 class Cloud(Vault):
-    """Azure Key Vault and GCP Secret Manager, as far as `keys import` uses them; two secrets a page."""
+    """Azure Key Vault and GCP Secret Manager, as far as `keys import` uses them; two secrets a page. `tags`: of each secret, Azure's tags and
+    GCP's labels. `breaks`: how many requests are answered before all others meet it; what they meet: a status, or None: it hangs up."""
 
     def __init__(self):
         super().__init__()
         self.RequestHandlerClass = CloudRequest  # pylint: disable=invalid-name
+        self.tags = {}
+        self.breaks = None
+
+    def gcp_finds(self, text):
+        """The names that a filter finds: `name:TEXT`, `labels.NAME=VALUE`, with OR between."""
+        def fits(name, term):
+            key, value = re.fullmatch(r"(name|labels\.\w+)[:=](\S+)", term).groups()
+            return value in name if key == "name" else self.tags.get(name, {}).get(key.removeprefix("labels.")) == value
+        return [name for name in self.secrets if not text or any(fits(name, term) for term in text.split(" OR "))]
 
 
 class CloudRequest(VaultRequest):
     """One request."""
+
+    def broken(self):
+        """True: this one is not answered as it should be."""
+        if self.server.breaks is None or len(self.server.asked) <= self.server.breaks[0]:
+            return False
+        self.close_connection = True
+        if self.server.breaks[1] is not None:
+            self.answer(self.server.breaks[1], {"error": {}})
+        return True
 
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query))
         names = list(self.server.secrets)
         self.server.asked.append(self.path)
+        if self.broken():
+            return None
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.answer(401, {"error": {}})
         azure = url.path.startswith("/secrets")
@@ -180,8 +203,11 @@ class CloudRequest(VaultRequest):
         if url.path == "/secrets":
             at = int(query.get("$skiptoken", 0))
             more = f"https://elsewhere.example/secrets?api-version=7.4&$skiptoken={at + 2}" if at + 2 < len(names) else None
-            return self.answer(200, {"value": [{"id": f"https://v.vault.azure.net/secrets/{n}"} for n in names[at : at + 2]], "nextLink": more})
+            tags = {n: {"tags": self.server.tags[n]} if n in self.server.tags else {} for n in names}
+            return self.answer(200, {"value": [{"id": f"https://v.vault.azure.net/secrets/{n}", **tags[n]} for n in names[at : at + 2]],
+                                     "nextLink": more})
         if url.path == "/v1/projects/p-1/secrets":
+            names = self.server.gcp_finds(query.get("filter"))
             at = int(query.get("pageToken", 0))
             more = {"nextPageToken": str(at + 2)} if at + 2 < len(names) else {}
             return self.answer(200, {"secrets": [{"name": f"projects/77/secrets/{n}"} for n in names[at : at + 2]], **more})
@@ -225,6 +251,62 @@ def test_azure_and_gcp_with_an_access_token(signer, workdir):
     cloud.shutdown()
 
 
+def test_tags_of_azure_and_the_filter_of_gcp(signer, workdir):
+    """As Web3Signer's --azure-tags and --gcp-secrets-filter choose them."""
+    cloud = Cloud()
+    (workdir / "token").write_text(TOKEN)
+    more = ("--source-token", f"file:{workdir}/token", "--endpoint", f"http://127.0.0.1:{cloud.server_port}", "--json")
+    made = bls_keys.make(5)
+    cloud.secrets = {name: secret.hex() for name, (secret, _) in zip(("w3s-a", "w3s-b", "w3s-c", "w3s-d", "x-e"), made)}
+    cloud.tags = {"w3s-a": {"ENV": "prod", "CLIENT": "A"}, "w3s-b": {"ENV": "prod"}, "w3s-c": {"ENV": "production", "CLIENT": "A"},
+                  "x-e": {"CLIENT": "prod", "env": "A"}}
+
+    def found(*arguments):
+        done = run(signer, "--from", *arguments, *more)
+        assert done.returncode == 0, done.stderr
+        return sorted([pubkey for _, pubkey in made].index(one["pubkey"]) for one in json.loads(done.stdout)["keys"])
+
+    for chosen, expected in ((("--tags", "ENV=prod,CLIENT=A"), [0]), (("--tags", "ENV=prod"), [0, 1]), (("--tags", "CLIENT"), [0, 2, 4]),
+                             (("--tags", "=prod"), [0, 1, 4]), (("--prefixes", "w3s-", "--tags", "CLIENT"), [0, 2]), (("--tags", "none"), [])):
+        assert found("azure", "--vault", "v", *chosen) == expected
+    for chosen, expected in ((("--filter", "labels.ENV=prod"), [0, 1]), (("--filter", "name:-a OR name:e"), [0, 4]),
+                             (("--filter", "labels.CLIENT=A", "--prefixes", "w3s-c"), [2]), (("--filter", "name:&=+%"), [])):
+        assert found("gcp", "--project", "p-1", *chosen) == expected
+    done = run(signer, "--from", "gcp", "--project", "p-1", "--filter", "x" * 3000, *more)
+    assert done.returncode != 0 and "--filter is too long" in done.stderr
+    cloud.shutdown()
+
+
+@pytest.mark.parametrize("source, breaks, said, first", [
+    # In the middle of secrets: those that follow are named. A page is asked for, its two secrets, the next page.
+    (("azure", "--vault", "v"), (4, None), "w3s-2: ", 2),
+    (("azure", "--vault", "v"), (7, 429), "w3s-4: overloaded: the service", 4),
+    (("gcp", "--project", "p-1"), (5, 500), "w3s-3: ", 3),
+    # At a page: nothing that follows is known. What has come is sent all the same.
+    (("gcp", "--project", "p-1"), (3, None), "gcp: ", 2),
+], ids=["azure-hangs-up", "azure-429", "gcp-500", "gcp-page-hangs-up"])
+def test_an_import_that_breaks_off_goes_on_where_it_was(signer, workdir, source, breaks, said, first):
+    cloud = Cloud()
+    (workdir / "token").write_text(TOKEN)
+    more = ("--source-token", f"file:{workdir}/token", "--endpoint", f"http://127.0.0.1:{cloud.server_port}")
+    made = bls_keys.make(6, base=breaks[0] << 200)  # keys of this case alone
+    cloud.secrets = {f"w3s-{index}": secret.hex() for index, (secret, _) in enumerate(made)}
+    cloud.breaks = breaks
+
+    def sign():
+        return [signer.sign(pubkey, messages.randao(1))[0] for _, pubkey in made]
+
+    done = run(signer, "--from", *source, *more)
+    assert done.returncode != 0 and said in done.stderr, done.stderr
+    assert f"{first} imported, 0 there already" in done.stdout
+    assert sign() == [200] * first + [404] * (6 - first)
+    cloud.breaks = None
+    done = run(signer, "--from", *source, *more)
+    assert done.returncode == 0 and f"{6 - first} imported, {first} there already, 0 failed" in done.stdout, done.stderr
+    assert sign() == [200] * 6
+    cloud.shutdown()
+
+
 def test_what_is_no_source(signer, workdir):
     for arguments, said in ((("--from", "nowhere", "--from-dir", workdir), "hashicorp, aws-secrets, azure or gcp"),
                             (("--from", "hashicorp"), "--from needs: --from-dir"),
@@ -232,7 +314,13 @@ def test_what_is_no_source(signer, workdir):
                             (("--from", "azure", "--vault", "v"), "--from needs: --source-token"),
                             (("--from", "azure", "--source-token", "env:X"), "--from needs: --from-dir"),
                             (("--from", "gcp", "--source-token", "env:X"), "--from needs: --project"),
-                            (("--from", "hashicorp", "--prefixes", "a"), "has no --prefixes")):
+                            (("--from", "hashicorp", "--prefixes", "a"), "has no --prefixes"),
+                            (("--from", "hashicorp", "--from-dir", workdir, "--tags", "a"), "has no --tags"),
+                            (("--from", "gcp", "--project", "p", "--source-token", "env:X", "--tags", "a"), "has no --tags"),
+                            (("--from", "aws-secrets", "--tags", "a", "--filter", "name:a"), "has no --filter"),
+                            (("--from", "aws-secrets", "--tags", "a,,b"), "--tags is NAME=VALUE"),
+                            (("--from", "azure", "--source-token", "env:X", "--from-dir", workdir, "--tags", "a"), "--from needs: --vault"),
+                            (("--from-dir", workdir, "--tags", "a"), "needs --from: --tags")):
         done = run(signer, *arguments)
         assert done.returncode == 2 and said in done.stderr
 
@@ -243,11 +331,16 @@ def test_aws_secrets_by_description_and_by_the_beginning_of_names(signer, workdi
         environment = aws.environment()
         secrets = {f"w3s/many{n:03}": "" for n in range(19)}  # with the others more than a page
         secrets = {name: interop.SECRETS[3 + n % 2] for n, name in enumerate(secrets)}
+        tagged = {"t/a": {"ENV": "prod", "CLIENT": "A"}, "t/b": {"ENV": "prod"}, "t/c": {"ENV": "production", "CLIENT": "A"},
+                  "t/d": {"ENVIRONMENT": "prod"}, "u/e": {"ENV": "test", "CLIENT": "prod"}}
+        secrets.update({name: interop.SECRETS[15] for name in tagged})
         secrets.update({"w3s/lines": "\n".join(interop.SECRETS[5:8]) + "\n", "w3s/bad": "no key", "other/x": interop.SECRETS[8],
                         "single": interop.SECRETS[9]})
         script = ("import boto3, json, os, sys\nc = boto3.client('secretsmanager', endpoint_url=os.environ['AWS_ENDPOINT_URL'])\n"
-                  "for name, value in json.load(sys.stdin).items():\n    c.create_secret(Name=name, SecretString=value)\n")
-        subprocess.run([aws_module.moto_python(), "-c", script], input=json.dumps(secrets), text=True, check=True, timeout=120,
+                  "for name, (value, tags) in json.load(sys.stdin).items():\n"
+                  "    c.create_secret(Name=name, SecretString=value, Tags=[{'Key': k, 'Value': v} for k, v in tags.items()])\n")
+        made = {name: (value, tagged.get(name, {})) for name, value in secrets.items()}
+        subprocess.run([aws_module.moto_python(), "-c", script], input=json.dumps(made), text=True, check=True, timeout=120,
                        env={**environment, "AWS_DEFAULT_REGION": aws_module.REGION, "PATH": "/usr/bin:/bin"})
         done = run(signer, "--from", "aws-secrets", "--prefixes", "w3s/", **environment)
         assert done.returncode == 1, done.stderr  # one secret is no key
@@ -259,6 +352,17 @@ def test_aws_secrets_by_description_and_by_the_beginning_of_names(signer, workdi
         done = run(signer, "--from", "aws-secrets", "--from-dir", workdir / "configs", **environment)
         assert done.returncode == 1 and "1 imported, 0 there already, 1 failed" in done.stdout and "none: " in done.stderr
         assert signs(signer, 9) == 200
+        # By tags: all that are named on one secret, and exactly those; moto takes a filter's words for beginnings, as AWS does. All that there
+        # is would be two pages.
+        for chosen, expected in ((("--tags", "ENV=prod,CLIENT=A"), ["t/a"]), (("--tags", "CLIENT"), ["t/a", "t/c", "u/e"]),
+                                 (("--tags", "=prod"), ["t/a", "t/b", "t/d", "u/e"]), (("--prefixes", "u/", "--tags", "CLIENT"), ["u/e"])):
+            pages = aws.count("ListSecrets")
+            done = run(signer, "--from", "aws-secrets", *chosen, "--json", **environment)
+            assert sorted(one["file"] for one in json.loads(done.stdout)["keys"]) == expected, done.stderr
+            assert aws.count("ListSecrets") == pages + 1
+        for tags in ("!ENV=prod", 'ENV=a"'):
+            done = run(signer, "--from", "aws-secrets", "--tags", tags, **environment)
+            assert done.returncode != 0 and "a tag that AWS does not allow" in done.stderr
         done = run(signer, "--from", "aws-secrets", "--prefixes", "w3s/", "--endpoint", "http://192.0.2.1:1", **environment)
         assert done.returncode != 0 and "elsewhere than on loopback" in done.stderr
         for url in ("http://127.0.0.1:80@192.0.2.1:1", "https://localhost@192.0.2.1:1"):  # what is before an @ is not the host

@@ -205,8 +205,11 @@ def test_what_does_not_sign_is_named(before, environment, workdir):
     assert done.returncode == 3 and "trial: 2 of 2 keys sign" in done.stderr and "compared: 0 keys" in done.stderr
     before.environment["CONTAINMENT_GENESIS_VALIDATORS_ROOT"] = messages.MINIMAL_GENESIS_ROOT
     # Nothing is tried where the options say what isn't served, and an empty directory proves nothing.
-    done = migrate(before, workdir, "eth2", "--aws-secrets-enabled", "--network=minimal", "--slashing-protection-enabled=false", check=False)
-    assert done.returncode == 3 and "--aws-secrets-enabled: " in done.stderr and not done.stdout
+    # And what has its place elsewhere is named beside it.
+    done = migrate(before, workdir, "eth2", "--aws-secrets-enabled", "--aws-secrets-tag-values-filter=prod", "--network=minimal",
+                   "--slashing-protection-enabled=false", check=False)
+    assert done.returncode == 3 and not done.stdout
+    assert "--aws-secrets-enabled: keys are not read" in done.stderr and "note: --aws-secrets-tag-values-filter: `--tags =VALUE`" in done.stderr
     (workdir / "empty").mkdir()
     done = migrate(before, workdir, f"--key-config-path={workdir}/empty", "eth2", "--network=minimal",
                    "--slashing-protection-enabled=false", check=False)

@@ -103,6 +103,53 @@ static void services_by_name(void **state)
     assert_null(key_source_find("aws"));
 }
 
+static void tags_are_named_with_a_value_or_without(void **state)
+{
+    (void)state;
+    struct key_source_tag tag;
+    const char *list = "ENV=prod,a,=b,k=v=w,e=";
+    assert_true(key_source_next_tag(&list, &tag));
+    assert_true(key_source_fits(&tag, span_str("ENV"), span_str("prod")));
+    assert_false(key_source_fits(&tag, span_str("ENV"), span_str("production")));
+    assert_false(key_source_fits(&tag, span_str("ENV2"), span_str("prod")));
+    assert_true(key_source_next_tag(&list, &tag));
+    assert_true(key_source_fits(&tag, span_str("a"), span_str("anything")));
+    assert_false(key_source_fits(&tag, span_str("ab"), span_str("")));
+    assert_true(key_source_next_tag(&list, &tag));
+    assert_true(key_source_fits(&tag, span_str("x"), span_str("b")));
+    assert_false(key_source_fits(&tag, span_str("b"), span_str("c")));
+    assert_true(key_source_next_tag(&list, &tag));
+    assert_true(key_source_fits(&tag, span_str("k"), span_str("v=w")));
+    assert_true(key_source_next_tag(&list, &tag));
+    assert_true(key_source_fits(&tag, span_str("e"), span_str("")));
+    assert_false(key_source_fits(&tag, span_str("e"), span_str("f")));
+    assert_false(key_source_next_tag(&list, &tag));
+    list = NULL;
+    assert_false(key_source_next_tag(&list, &tag));
+}
+
+static void options_that_a_service_has_not_are_refused(void **state)
+{
+    (void)state;
+    struct key_source source = {.kind = &key_source_azure, .tags = "a=b,c", .prefixes = "x"};
+    assert_null(key_source_fault(&source));
+    source.tags = "a=b,";
+    assert_null(key_source_fault(&source));
+    static const char *const none[] = {"", ",", "=", "a,,b", ",a", "a,="};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+        source.tags = none[i];
+        assert_non_null(key_source_fault(&source));
+    }
+    source = (struct key_source){.kind = &key_source_aws, .filter = "name:x"};
+    assert_non_null(key_source_fault(&source));
+    source.kind = &key_source_gcp;
+    assert_null(key_source_fault(&source));
+    source.tags = "a";
+    assert_non_null(key_source_fault(&source));
+    source = (struct key_source){.kind = &key_source_hashicorp, .tags = "a"};
+    assert_non_null(key_source_fault(&source));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +158,8 @@ int main(void)
         cmocka_unit_test(no_more_than_200),
         cmocka_unit_test(who_takes_may_end_it),
         cmocka_unit_test(services_by_name),
+        cmocka_unit_test(tags_are_named_with_a_value_or_without),
+        cmocka_unit_test(options_that_a_service_has_not_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,21 @@ static void booleans(void **state)
     assert_true(says(&w.faults, "--metrics-enabled: takes true or false"));
 }
 
+/* The bulk options of clouds: each names the option that has its place, as often as it is said. */
+static void a_clouds_options_name_those_of_an_import(void **state)
+{
+    (void)state;
+    PLAN("eth2", OFF, "--azure-tags=ENV=prod", "--azure-tags", "CLIENT=A",
+         "--aws-secrets-tag-names-filter=a,b", "--aws-secrets-tag-values-filter", "c",
+         "--aws-secrets-prefixes-filter=d", "--gcp-secrets-filter=name:x OR name:y");
+    assert_int_equal(w.fault_count, 0);
+    assert_true(says(&w.notes, "--azure-tags: `--tags` of `keys import --from azure`\n"));
+    assert_true(says(&w.notes, "--aws-secrets-tag-names-filter: `--tags NAME` of `keys import"));
+    assert_true(says(&w.notes, "--aws-secrets-tag-values-filter: `--tags =VALUE`"));
+    assert_true(says(&w.notes, "--aws-secrets-prefixes-filter: `--prefixes` of `keys import"));
+    assert_true(says(&w.notes, "--gcp-secrets-filter: `--filter` of `keys import --from gcp`"));
+}
+
 /* One fault each; where the row has a text it is part of it. */
 static void what_is_refused(void **state)
 {
@@ -425,6 +440,7 @@ int main(void)
         cmocka_unit_test(flags_are_before_variables_and_those_before_the_file),
         cmocka_unit_test(own_variables_are_before_defaults),
         cmocka_unit_test(booleans),
+        cmocka_unit_test(a_clouds_options_name_those_of_an_import),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(a_file_that_is_wrong),
         cmocka_unit_test(tls),

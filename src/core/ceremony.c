@@ -8,6 +8,7 @@
 #include "base/num.h"
 
 #include "core/ceremony_inside.h"
+#include "core/rehearsal.h"
 #include "secret/wipe.h"
 
 static const uint64_t ms = 1000000;
@@ -57,6 +58,7 @@ void ceremony_changed(struct ceremony *c, const struct state_store *state)
                          : CC_FAIL(NO_MEMORY, NULL);
     if (err.code)
         log_error("the records of the sealed chamber can't be read", KV_ERR(err));
+    rehearsal_show(state, err.code || records->current.set.operator_count != 0);
     if (!records)
         return;
     take_lock(c);

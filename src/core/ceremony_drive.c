@@ -10,6 +10,7 @@
 #include "base/num.h"
 
 #include "core/ceremony_inside.h"
+#include "core/rehearsal.h"
 #include "seal/proposal.h"
 #include "secret/wipe.h"
 
@@ -179,6 +180,7 @@ void ceremony_unwrap(struct ceremony *c)
     c->settings.kms.unwrap(c->settings.kms.context, &current->set, current->keys, errors, opened);
     pass_on(c, errors, opened);
     wipe(opened, sizeof opened);
+    c->kms_by_keys = c->vault.kms_open;
     if (c->vault.kms_open) {
         c->kms_retry = (struct ceremony_retry){0};
         log_notice("the KMS layer is open", KV_NUM("shares", c->vault.kms_have));
@@ -402,6 +404,15 @@ _Static_assert(SEAL_KIND_MASTER - SEAL_KIND_KMS == METRIC_ROTATION_MASTER &&
                    SEAL_KIND_QUORUM - SEAL_KIND_KMS == METRIC_ROTATION_QUORUM,
                "rotations are counted by type");
 
+/* All of them have just registered for it; who is taken over has shown nothing by that. */
+static bool has_other_operators(const struct ceremony *c)
+{
+    const struct seal_set *next = &c->records->next.set;
+    return next->operator_count &&
+           (!ceremony_has_current(c) ||
+            next->unseal_generation != c->records->current.set.unseal_generation);
+}
+
 /* The staged set takes the place of the present one. The bridge is left behind: it would open the new key by the old one. */
 static bool finish(struct ceremony *c, const struct key_seen *seen)
 {
@@ -414,6 +425,7 @@ static bool finish(struct ceremony *c, const struct key_seen *seen)
     memset(current->set.bridge, 0, sizeof current->set.bridge);
     memcpy(current->keys, next->keys, sizeof current->keys);
     const uint32_t kind = next->kind;
+    const bool others = has_other_operators(c);
     cc_err err = ceremony_commit_end(c, current, seen);
     if (error_is(err, ERROR_CONFLICT))
         return true;
@@ -424,6 +436,8 @@ static bool finish(struct ceremony *c, const struct key_seen *seen)
     }
     if (kind != SEAL_KIND_INIT)
         metric_add(METRIC_CHAMBER_ROTATION, kind - SEAL_KIND_KMS, 0, 1);
+    if (others)
+        ceremony_shown_now(c);
     log_notice("the new set of shares is in force",
                KV_STR("mode", seal_mode_name(current->set.mode)),
                KV_NUM("generation", current->set.generation));
@@ -590,6 +604,27 @@ static void tell(struct ceremony *c)
         events->opened(events->context, generation);
 }
 
+/* --- what the operators have shown --------------------------------------------------------------------------------------------------------- */
+
+void ceremony_shown_now(struct ceremony *c)
+{
+    c->shown_ms = ceremony_wall_ms(c);
+    c->shown_retry = (struct ceremony_retry){0};
+}
+
+static void note_shown(struct ceremony *c)
+{
+    if (!c->shown_ms || !ceremony_due(&c->shown_retry))
+        return;
+    cc_err err = rehearsal_note(c->settings.keeper, c->shown_ms, CEREMONY_KEEPER_MS);
+    if (!err.code || error_is(err, ERROR_TAMPERED)) /* what can't be read is told by who shows it */
+        c->shown_ms = 0;
+    else
+        ceremony_put_off(&c->shown_retry);
+    if (err.code)
+        log_notice("when the operators showed that they can unseal was not stored", KV_ERR(err));
+}
+
 /* --- a round ------------------------------------------------------------------------------------------------------------------------------ */
 
 static bool step(struct ceremony *c)
@@ -609,8 +644,8 @@ static uint64_t next_look(const struct ceremony *c)
 {
     const uint64_t now = clock_mono_ns();
     const struct ceremony_retry *retries[] = {
-        &c->kms_retry,  &c->staged_kms_retry, &c->make_retry,  &c->give_retry,
-        &c->rows_retry, &c->latch_retry,      &c->image_retry, &c->image_make_retry};
+        &c->kms_retry,   &c->staged_kms_retry, &c->make_retry,       &c->give_retry, &c->rows_retry,
+        &c->latch_retry, &c->image_retry,      &c->image_make_retry, &c->shown_retry};
     uint64_t at_ns = 0;
     for (size_t i = 0; i < sizeof retries / sizeof *retries; i++)
         if (retries[i]->at_ns > now)
@@ -628,5 +663,6 @@ uint64_t ceremony_drive(struct ceremony *c)
     for (int i = 0; i < STEPS_MAX && step(c); i++)
         tell(c);
     tell(c);
+    note_shown(c); /* last: nothing waits for it */
     return c->goes_on ? 1 : next_look(c);
 }

@@ -122,17 +122,19 @@ struct ceremony {
     bool was_open;
     uint32_t was_generation;
     struct ceremony_retry kms_retry, staged_kms_retry, make_retry, give_retry, rows_retry,
-        latch_retry, image_retry, image_make_retry;
+        latch_retry, image_retry, image_make_retry, shown_retry;
     struct ceremony_kms_state kms[SEAL_KMS_MAX];
     uint8_t kms_tried
         [32]; /* fingerprint of the set whose shares went to the KMS keys and back here, when it was made */
     const char *image_told; /* why no image has opened it; static */
     bool images_owed; /* the vault may hold an image's blob that was made, or still renew some */
-    uint32_t images_lapsed;    /* of this generation no more approvals are taken over; 0: of none */
-    bool kms_wanted;           /* while latched: somebody unseals */
-    uint64_t pending_until_ms; /* monotonic; 0: nothing is pending */
-    uint64_t ready_since_ms;   /* monotonic; of the set below */
-    bool goes_on;              /* there is another batch of rows */
+    uint32_t images_lapsed; /* of this generation no more approvals are taken over; 0: of none */
+    bool kms_wanted;        /* while latched: somebody unseals */
+    bool kms_by_keys;  /* the KMS layer, where it is open: by KMS keys, as far as is known here */
+    uint64_t shown_ms; /* wall; see ceremony_shown_now(); 0: the state store has it */
+    uint64_t pending_until_ms;   /* monotonic; 0: nothing is pending */
+    uint64_t ready_since_ms;     /* monotonic; of the set below */
+    bool goes_on;                /* there is another batch of rows */
     uint64_t rewriting_since_ms; /* monotonic; 0: not yet */
     uint8_t ready_fingerprint[32];
     uint64_t lease_until_ms; /* wall; of our own record; 0: there is none */
@@ -250,6 +252,8 @@ void ceremony_unwrap(struct ceremony *c);
 /* Asks all of them whether they still would, and forgets what they open: the status has their answers. False: too few would. */
 bool ceremony_rehearse_kms(struct ceremony *c);
 bool ceremony_all_registered(const struct seal_set *set);
+/* The operators have shown that they can unseal, or begin to be who can: core/rehearsal.h has it from the next round on. */
+void ceremony_shown_now(struct ceremony *c);
 
 /* --- core/ceremony_image.c -------------------------------------------------------------------------------------------------- */
 

@@ -7,7 +7,6 @@
 #include "base/metric.h"
 
 #include "core/ceremony_inside.h"
-#include "core/rehearsal.h"
 #include "seal/proposal.h"
 
 static cc_err wrong_state(const struct ceremony *c)
@@ -246,11 +245,11 @@ static const char *approves_now(struct ceremony *c, const uint8_t digest[static 
     return strcmp(what, "other") == 0 && !ceremony_look(c).code ? approves(c, digest) : what;
 }
 
-static void note_rehearsal(const struct ceremony *c)
+/* An unseal shows what a rehearsal does, unless break-glass shares stood in for the KMS keys. */
+static bool has_shown(const struct ceremony *c, const struct b_seal_state *before)
 {
-    cc_err err = rehearsal_note(c->settings.keeper, ceremony_wall_ms(c), CEREMONY_KEEPER_MS);
-    if (err.code)
-        log_notice("when the operators rehearsed was not stored", KV_ERR(err));
+    const struct seal_set *set = &c->records->current.set;
+    return !before->open && c->vault.open && (set->kms.count == 0 || c->kms_by_keys);
 }
 
 /* Counted before a round: an approval that is acted upon is none afterwards. */
@@ -260,8 +259,12 @@ static cc_err use_present(struct ceremony *c,
 {
     const struct seal_set *set = &c->records->current.set;
     const char *approved = NULL;
+    const struct b_seal_state before = c->vault;
     CC_TRY(ceremony_send_envelope(c, envelope, B_SET_PRESENT));
     const struct b_seal_state said = c->vault;
+    const bool unsealed = envelope->purpose == SEAL_TO_UNSEAL && has_shown(c, &before);
+    if (envelope->purpose == SEAL_TO_BREAK_GLASS)
+        c->kms_by_keys = false;
     const uint32_t threshold = set->operator_threshold;
     const uint32_t glass_threshold = set->break_glass.threshold;
     store_rolled(c);
@@ -282,8 +285,8 @@ static cc_err use_present(struct ceremony *c,
     step->approves = approved;
     step->done =
         envelope->purpose == SEAL_TO_REHEARSE && said.rehearsed && ceremony_rehearse_kms(c);
-    if (step->done)
-        note_rehearsal(c);
+    if (step->done || unsealed)
+        ceremony_shown_now(c);
     return CC_OK;
 }
 

@@ -37,14 +37,14 @@ static cc_err read_last(const struct state_record *record, uint64_t *ret_seconds
     return record ? rehearsal_decode(span_of(record->bytes, record->len), ret_seconds) : CC_OK;
 }
 
-void rehearsal_show(const struct state_store *state)
+void rehearsal_show(const struct state_store *state, bool has_operators)
 {
     uint64_t seconds = 0;
     cc_err err = read_last(state_find(state, kind, name), &seconds);
     if (err.code)
         log_error("when operators last rehearsed can't be read", KV_ERR(err));
     else
-        metric_set(METRIC_CHAMBER_REHEARSAL, 0, seconds * NS_PER_S);
+        metric_set(METRIC_CHAMBER_REHEARSAL, 0, has_operators ? seconds * NS_PER_S : 0);
 }
 
 static cc_err put(void *context, struct state_store *state, const struct state_signer *signer)

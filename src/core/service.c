@@ -12,7 +12,6 @@
 
 #include "codec/hex.h"
 #include "core/quarantine.h"
-#include "core/rehearsal.h"
 #include "core/report.h"
 #include "core/status_page.h"
 
@@ -269,7 +268,6 @@ static void take_changes(void *context, const struct state_store *state)
     if (err.code)
         log_error("changed policies and tokens can't be taken: the old ones stay", KV_ERR(err));
     pause_follow(service->pause, state);
-    rehearsal_show(state);
     board_follow(service->board, state);
     ceremony_changed(service->seal_link.ceremony, state);
     struct key_jobs *jobs = atomic_load(&service->key_jobs);

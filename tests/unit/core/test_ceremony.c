@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/metric.h"
 
 #include "core/audit.h"
 #include "core/ceremony.h"
@@ -43,6 +44,7 @@ static _Atomic unsigned asked_kms, rewrites;
 static _Atomic bool kms_hangs;
 static struct key_seen rows_seen;
 static const char *comes_late;
+static _Atomic uint64_t ahead_ms; /* of this machine's clock */
 
 /* Between two looks at a condition. */
 static void wait_a_bit(long ms)
@@ -61,6 +63,11 @@ static void tell(void *context)
 static void changed(void *context, const struct state_store *state)
 {
     ceremony_changed(((struct replica *)context)->ceremony, state);
+}
+
+static uint64_t wall_ms(void)
+{
+    return clock_wall_ms() + ahead_ms;
 }
 
 static void on_open(void *context, uint32_t generation)
@@ -179,6 +186,7 @@ static void start_with(struct replica *r, const char *name, const struct seal_va
         .events = {on_open, on_close, is_latched, unlatch, r},
         .chamber_id = {1},
         .replica = {(uint8_t)name[0]},
+        .wall_ms = wall_ms,
     };
     memset(r, 0, sizeof *r);
     seal_vault_make(&r->vault);
@@ -233,6 +241,8 @@ static int up(void **state)
     rows_generation = rows_left = kms_broken = asked_kms = 0;
     latched = false;
     rewrites = 0;
+    ahead_ms = 0;
+    metric_set(METRIC_CHAMBER_REHEARSAL, 0, 0);
     rows_seen = (struct key_seen){0};
     start(&a, "a");
     start(&b, "b");
@@ -1121,11 +1131,21 @@ static void test_T11_an_enclaves_first_kms_keys_are_those_of_its_configuration(v
 
 /* --- the latch -------------------------------------------------------------------------------------------------------------------------------- */
 
+static void wish_glass(struct ceremony_wish *wish)
+{
+    wish->proposal.break_glass_count = wish->proposal.break_glass_threshold = 2;
+    for (uint32_t i = 0; i < 2; i++) {
+        wish->proposal.break_glass[i].kind = SEAL_RECIPIENT_AGE;
+        wish->proposal.break_glass[i].key[0] = (uint8_t)(i + 1);
+    }
+}
+
 static void make_latched_quorum(void)
 {
     struct ceremony_wish *wish = wish_of(SEAL_KIND_INIT, SEAL_QUORUM);
     wish_kms(wish, 2, 3, 'a');
     wish_operators(wish, 2, 3);
+    wish_glass(wish);
     assert_int_equal(init_with(&a, wish), 0);
     register_all(&a, 3);
     wait_for(&b, SEAL_STATE_KMS_UNSEALED);
@@ -1195,11 +1215,7 @@ static void test_T25_break_glass_takes_no_latch_of_mode_kms_away(void **state)
     (void)state;
     struct ceremony_wish *wish = wish_of(SEAL_KIND_INIT, SEAL_KMS);
     wish_kms(wish, 2, 3, 'a');
-    wish->proposal.break_glass_count = wish->proposal.break_glass_threshold = 2;
-    for (uint32_t i = 0; i < 2; i++) {
-        wish->proposal.break_glass[i].kind = SEAL_RECIPIENT_AGE;
-        wish->proposal.break_glass[i].key[0] = (uint8_t)(i + 1);
-    }
+    wish_glass(wish);
     assert_int_equal(init_with(&a, wish), 0);
     latched = true;
     const unsigned before = asked_kms;
@@ -1222,6 +1238,131 @@ static void test_T25_break_glass_takes_no_latch_of_mode_kms_away(void **state)
     ceremony_poke(a.ceremony);
     wait_for(&a, SEAL_STATE_UNSEALED);
     assert_int_equal(a.opened, 1);
+}
+
+/* --- since when operators have not shown that they can unseal ---------------------------------------------------------------------------------- */
+
+/* Of days that pass between one thing and the next. */
+static const uint64_t day_ms = 86400000;
+
+/* Everything that is under way is done, and both show it. */
+static uint64_t days_shown(uint64_t began_ms)
+{
+    (void)ceremony_is_owners(a.ceremony).code;
+    (void)ceremony_is_owners(b.ceremony).code;
+    const uint64_t shown_ms = metric_get(METRIC_CHAMBER_REHEARSAL, 0, 0) / 1000000;
+    return shown_ms ? (shown_ms - began_ms + day_ms / 2) / day_ms : UINT64_MAX;
+}
+
+static void wait_for_days(uint64_t began_ms, uint64_t days)
+{
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (days_shown(began_ms) != days && clock_mono_ms() < until)
+        wait_a_bit(2);
+    assert_int_equal(days_shown(began_ms), days);
+}
+
+/* Nobody has rehearsed, and nobody ever will: the age counts all the same. */
+static void test_the_age_begins_with_the_operators_and_with_each_unseal(void **state)
+{
+    (void)state;
+    const uint64_t began_ms = wall_ms();
+    struct ceremony_wish *wish = wish_of(SEAL_KIND_INIT, SEAL_OPERATORS);
+    wish_operators(wish, 2, 3);
+    assert_int_equal(init_with(&a, wish), 0);
+    assert_int_equal(days_shown(began_ms), UINT64_MAX);
+    ahead_ms = day_ms;
+    register_all(&a, 3);
+    wait_for(&a, SEAL_STATE_SEALED);
+    wait_for_days(began_ms, 1);
+    ahead_ms = 2 * day_ms;
+    assert_int_equal(bring(&a, SEAL_TO_UNSEAL, "alice", NULL, true), 0);
+    assert_int_equal(bring(&a, SEAL_TO_UNSEAL, "bob", NULL, false), ERROR_CREDENTIAL);
+    assert_int_equal(days_shown(began_ms), 1); /* one of two is no quorum */
+    assert_int_equal(bring(&a, SEAL_TO_UNSEAL, "bob", NULL, true), 0);
+    wait_for_days(began_ms, 2);
+    ahead_ms = 3 * day_ms;
+    assert_int_equal(bring(&a, SEAL_TO_REHEARSE, "alice", NULL, true), 0);
+    assert_int_equal(days_shown(began_ms), 2);
+    assert_int_equal(bring(&a, SEAL_TO_REHEARSE, "carol", NULL, true), 0);
+    wait_for_days(began_ms, 3);
+    restart(&b, "b");
+    assert_int_equal(days_shown(began_ms), 3);
+}
+
+/* Who is taken over into another set has shown nothing by that. */
+static void test_a_rotation_begins_the_age_anew_for_other_operators_alone(void **state)
+{
+    (void)state;
+    const uint64_t began_ms = wall_ms();
+    uint8_t digest[32];
+    make_operators_chamber();
+    wait_for_days(began_ms, 0);
+    ahead_ms = day_ms;
+    assert_int_equal(propose(&a, wish_of(SEAL_KIND_MASTER, 0)), 0);
+    take_hex("digest", digest);
+    approve_with_two(&a, digest);
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (a.generation != 2 && clock_mono_ms() < until)
+        wait_a_bit(5);
+    wait_for(&a, SEAL_STATE_UNSEALED);
+    assert_int_equal(days_shown(began_ms), 0);
+    struct ceremony_wish *wish = wish_of(SEAL_KIND_QUORUM, 0);
+    wish_operators(wish, 3, 4);
+    assert_int_equal(propose(&a, wish), 0);
+    take_hex("digest", digest);
+    approve_with_two(&a, digest);
+    finish_registration(&a, 4);
+    wait_for(&a, SEAL_STATE_UNSEALED);
+    wait_for_days(began_ms, 1);
+    wish = wish_of(SEAL_KIND_MODE, SEAL_KMS);
+    wish_kms(wish, 2, 3, 'a');
+    assert_int_equal(propose(&a, wish), 0);
+    take_hex("digest", digest);
+    approve_with_two(&a, digest);
+    assert_int_equal(bring(&a, SEAL_TO_APPROVE, "carol", digest, true), 0);
+    wait_for(&a, SEAL_STATE_UNSEALED);
+    wait_for_days(began_ms, UINT64_MAX); /* nobody is left who could rehearse */
+}
+
+/* Where break-glass shares stand in for the KMS keys, nothing is shown of these. */
+static void test_an_unseal_by_break_glass_shows_nothing(void **state)
+{
+    (void)state;
+    const uint64_t began_ms = wall_ms();
+    make_latched_quorum();
+    wait_for_days(began_ms, 0);
+    ahead_ms = day_ms;
+    (void)pthread_mutex_lock(&a.vault.lock);
+    a.vault.kms_open = true; /* by the last share */
+    (void)pthread_mutex_unlock(&a.vault.lock);
+    assert_int_equal(bring(&a, SEAL_TO_BREAK_GLASS, "break-glass", NULL, true), 0);
+    unseal_with_two(&a);
+    wait_for(&a, SEAL_STATE_UNSEALED);
+    assert_int_equal(days_shown(began_ms), 0);
+    restart(&a, "a");
+    wait_for(&a, SEAL_STATE_KMS_UNSEALED); /* by its keys */
+    unseal_with_two(&a);
+    wait_for_days(began_ms, 1);
+}
+
+/* The unseal is not held up, and what it has shown is stored when that can be done. */
+static void test_what_could_not_be_stored_is_stored_later(void **state)
+{
+    (void)state;
+    const uint64_t began_ms = wall_ms();
+    make_operators_chamber();
+    wait_for_days(began_ms, 0);
+    restart(&a, "a");
+    wait_for(&a, SEAL_STATE_SEALED);
+    ahead_ms = day_ms;
+    shared_state_set_away(&shared, true);
+    unseal_with_two(&a);
+    wait_for(&a, SEAL_STATE_UNSEALED);
+    assert_int_equal(days_shown(began_ms), 0);
+    ahead_ms = 2 * day_ms;
+    shared_state_set_away(&shared, false);
+    wait_for_days(began_ms, 1); /* when it was, and not when it was stored */
 }
 
 static int release(void **state)
@@ -1271,6 +1412,10 @@ int main(void)
         T(test_P25_an_approval_outlives_the_core),
         T(test_P23_a_cancellation_outlives_the_core),
         T(test_T29_a_challenge_waits_for_a_second),
+        T(test_the_age_begins_with_the_operators_and_with_each_unseal),
+        T(test_a_rotation_begins_the_age_anew_for_other_operators_alone),
+        T(test_an_unseal_by_break_glass_shows_nothing),
+        T(test_what_could_not_be_stored_is_stored_later),
     };
     return cmocka_run_group_tests(tests, NULL, release);
 }

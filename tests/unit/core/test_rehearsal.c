@@ -17,7 +17,7 @@ static void tell(void *context)
 static void changed(void *context, const struct state_store *state)
 {
     (void)context;
-    rehearsal_show(state);
+    rehearsal_show(state, true);
 }
 
 static int up(void **state)
@@ -63,8 +63,10 @@ static void test_another_replica_shows_it(void **state)
     assert_int_equal(rehearsal_note(keeper, 1700000000000, 5000).code, 0);
     metric_set(METRIC_CHAMBER_REHEARSAL, 0, 0);
     struct state_store *theirs = shared_state_open(&shared, "theirs");
-    rehearsal_show(theirs);
+    rehearsal_show(theirs, true);
     assert_true(shown() == UINT64_C(1700000000000000000));
+    rehearsal_show(theirs, false); /* the chamber is no longer theirs to open */
+    assert_int_equal(shown(), 0);
     state_store_close(theirs);
 }
 

@@ -67,6 +67,7 @@ static const struct row rows[METRIC_END] = {
 };
 
 enum alias_type {
+    ALIAS_COPY,
     ALIAS_SUM,
     ALIAS_SUMMARY,
     ALIAS_SLASHABLE
@@ -339,6 +340,7 @@ static cc_err put_number(struct buf *out, uint64_t value, bool ns)
 }
 
 struct series {
+    const char *name;
     const struct row *row;
     const cell *cells;
     char labels[128]; /* `operation="BLOCK",status="200"` */
@@ -366,13 +368,13 @@ static cc_err put_histogram(struct buf *out, const struct series *s)
     uint64_t count = 0;
     for (uint32_t i = 0; i < buckets; i++) {
         count += cell_load(&s->cells[i]);
-        CC_TRY(buf_printf(out, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", info->name, s->labels,
+        CC_TRY(buf_printf(out, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", s->name, s->labels,
                           s->labels[0] ? "," : "", texts[i], count));
     }
-    CC_TRY(buf_printf(out, "%s_sum", info->name));
+    CC_TRY(buf_printf(out, "%s_sum", s->name));
     CC_TRY(put_labels(out, s));
     CC_TRY(put_number(out, cell_load(&s->cells[buckets]), in_seconds(info->type)));
-    CC_TRY(buf_printf(out, "%s_count", info->name));
+    CC_TRY(buf_printf(out, "%s_count", s->name));
     CC_TRY(put_labels(out, s));
     return put_number(out, count, false);
 }
@@ -385,7 +387,7 @@ static cc_err put_series(struct buf *out, const struct series *s)
         return CC_OK;
     if (is_histogram(info->type))
         return put_histogram(out, s);
-    CC_TRY(buf_append_str(out, info->name));
+    CC_TRY(buf_append_str(out, s->name));
     CC_TRY(put_labels(out, s));
     return put_number(out, cell_load(s->cells), in_seconds(info->type));
 }
@@ -395,21 +397,27 @@ static cc_err put_head(struct buf *out, const char *name, const char *help, cons
     return buf_printf(out, "# HELP %s %s.\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static cc_err put_metric(struct buf *out, const struct row *r, const cell *block)
+static cc_err
+put_all_series(struct buf *out, const char *name, const struct row *r, const cell *block)
 {
     const struct metric_info *info = &r->info;
-    CC_TRY(put_head(out, info->name, info->help, type_name(info->type)));
     for (uint32_t a = 0; a < values_of(info->a); a++) {
         for (uint32_t b = 0; b < values_of(info->b); b++) {
             if (canonical(info->a, a) != a || canonical(info->b, b) != b)
                 continue;
-            struct series s = {r, block + series_at(r, a, b), ""};
+            struct series s = {name, r, block + series_at(r, a, b), ""};
             put_label(&s, info->a, a);
             put_label(&s, info->b, b);
             CC_TRY(put_series(out, &s));
         }
     }
     return CC_OK;
+}
+
+static cc_err put_metric(struct buf *out, const struct row *r, const cell *block)
+{
+    CC_TRY(put_head(out, r->info.name, r->info.help, type_name(r->info.type)));
+    return put_all_series(out, r->info.name, r, block);
 }
 
 /* Adds up all series: *ret_sum is 0 for what is no histogram. */
@@ -453,15 +461,22 @@ static cc_err put_slashable(struct buf *out, const struct alias *w, const cell *
     return CC_OK;
 }
 
+static const char *alias_type_name(const struct alias *w)
+{
+    return w->type == ALIAS_SUM || w->type == ALIAS_COPY ? type_name(rows[w->of].info.type)
+                                                         : "summary";
+}
+
 static cc_err put_alias(struct buf *out, const struct alias *w, const cell *block)
 {
     const struct row *r = &rows[w->of];
     uint64_t count;
     uint64_t sum;
     total(r, block, &count, &sum);
-    CC_TRY(put_head(out, w->name, w->help,
-                    w->type == ALIAS_SUM ? type_name(r->info.type) : "summary"));
+    CC_TRY(put_head(out, w->name, w->help, alias_type_name(w)));
     switch (w->type) {
+    case ALIAS_COPY:
+        return put_all_series(out, w->name, r, block);
     case ALIAS_SUM:
         return buf_printf(out, "%s %" PRIu64 "\n", w->name, count);
     case ALIAS_SUMMARY:
@@ -489,7 +504,8 @@ static const char document_head[] =
     "HTTP. Labels come from closed sets: none names a key, a client or a path. Series with two labels, and histograms with a\n"
     "label, appear with their first event; all others are there from the start. Counters of the front begin at 0 when the\n"
     "front is started again, those of core and supervisor when the program is. `containment_chamber_unseal_total` counts no\n"
-    "opening in mode `local`.\n\n"
+    "opening in mode `local`. `containment_chamber_unseal_shares_total` does not say whose shares: a label would be an operator's name,\n"
+    "on a port that asks nobody who they are; the [audit log](audit.md) has it.\n\n"
     "What is worth an alert, as tested rules for Prometheus, and a dashboard: [alerts.md](alerts.md). No rule has\n"
     "`increase(containment_slashing_rejections_total[5m]) > 0`: look at it where one validator client alone uses the keys.\n\n";
 
@@ -514,10 +530,8 @@ CC_ERR metric_document(struct buf *out)
                                "| name | type | from |\n| --- | --- | --- |\n"));
     for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
         CC_TRY(buf_printf(out, "| `%s` | %s | `%s` |\n", aliases[i].name,
-                          aliases[i].type == ALIAS_SUM ? type_name(rows[aliases[i].of].info.type)
-                                                       : "summary",
-                          rows[aliases[i].of].info.name));
+                          alias_type_name(&aliases[i]), rows[aliases[i].of].info.name));
     return buf_append_str(
         out,
-        "\nWeb3Signer's `signing_private_key_retrieval_time`, `jvm_*`, `process_*` and `http_vertx_*` have no counterpart.\n");
+        "\nWeb3Signer's `signing_private_key_retrieval_time`, `jvm_*`, its other `process_*` and `http_vertx_*` have no counterpart.\n");
 }

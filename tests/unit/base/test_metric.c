@@ -100,6 +100,7 @@ static void test_gauges(void **state)
     metric_set(METRIC_KEY_LOADING, 0, 1500000000);
     metric_add(METRIC_HTTP_CONNECTIONS, 0, 0, 3);
     metric_sub(METRIC_HTTP_CONNECTIONS, 1);
+    metric_choose(METRIC_BUILD_INFO, 0);
     char *text = expose(NULL);
     assert_line(text, "containment_signer_state{state=\"sealed\"} 0");
     assert_line(text, "containment_signer_state{state=\"unsealed\"} 1");
@@ -107,6 +108,8 @@ static void test_gauges(void **state)
     assert_line(text, "signing_signers_loaded_count 12");
     assert_line(text, "containment_key_loading_duration_seconds 1.500000000");
     assert_line(text, "containment_http_connections 2");
+    assert_line(text, "containment_build_info{version=\"" CC_VERSION "\"} 1");
+    assert_line(text, "process_release{version=\"" CC_VERSION "\"} 1");
     cc_free(text);
 }
 

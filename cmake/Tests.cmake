@@ -31,7 +31,7 @@ set(cc_enclave
     "^(unit/enclave/|fuzz/enclave_)")
 # And those of what operators and newcomers meet: migration, metrics, deployment.
 set(cc_run
-    "^(unit/(base/test_metric|core/test_(rehearsal|status_page))$|integration/test_(alerts|metrics|status_page|status_browser)$)"
+    "^(unit/(base/test_metric|core/test_(rehearsal|status_page))$|integration/test_(alerts|alerts_scraped|metrics|status_page|status_browser)$)"
     "^(unit/cli/test_complete|integration/test_(completion|deploy|package|container|helm|terraform))$"
     "^(unit/(cli/test_(web3signer|key_source|doctor)|keys/test_eip2335_make)$|fuzz/(web3signer|key_source)$|integration/test_(web3signer|migrate|key_sources|doctor|help|docs|progress|supply_chain)$)"
     "^(unit/(trace/|codec/test_traceparent$|config/test_otlp_url$|core/test_tracing$)|fuzz/traceparent$|integration/test_tracing$)"

@@ -1,5 +1,6 @@
 """deploy/prometheus and deploy/grafana: rules are tested by promtool, and a real Prometheus runs every query over what a real signer says."""
 import contextlib
+import functools
 import json
 import pathlib
 import re
@@ -11,28 +12,21 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import certificates
 import interop
 import messages
 import pytest
+import queries
 import yaml
 from daemon import SOURCE_DIR, wait_for
+from scrapes import RULES
+from test_ceremony import _operators, unseal  # noqa: F401  pylint: disable=unused-import
+from test_ceremony_kms import _kms, begin, make_quorum, rehearsed  # noqa: F401  pylint: disable=unused-import
 
-RULES = SOURCE_DIR / "deploy/prometheus/containment-chamber.rules.yaml"
 SCRAPE = SOURCE_DIR / "deploy/prometheus/scrape.yaml"
 BOARD = SOURCE_DIR / "deploy/grafana/containment-chamber.json"
 UNIT_TESTS = sorted((SOURCE_DIR / "tests/prometheus").glob("*.yaml"))
 KEY = interop.PUBKEYS[0]
-# What the signer of this test has nothing to say of.
-NOT_HERE = {
-    "containment_aws_calls_total": "no AWS",
-    "containment_aws_call_duration_seconds": "no AWS",
-    "containment_tls_certificate_expiry_seconds": "no TLS",
-    "containment_chamber_rehearsal_seconds": "no operators",
-    "containment_clock_epoch": "a network whose genesis time is not known",
-}
-# Labels that Prometheus adds, and a histogram's.
-ADDED = {"job", "instance", "le"}
-
 needs_promtool = pytest.mark.skipif(not shutil.which("promtool") or not shutil.which("prometheus"), reason="left out: prometheus is not installed")
 
 
@@ -52,20 +46,6 @@ def alerts():
 def board_queries():
     panels = json.loads(BOARD.read_text())["panels"]
     return [(panel["title"], target["expr"]) for panel in panels for target in panel.get("targets", [])]
-
-
-def documented():
-    """{metric: its labels} of docs/metrics.md, Web3Signer's names too."""
-    page = (SOURCE_DIR / "docs/metrics.md").read_text()
-    own = {name: set(labels.replace(" ", "").split(",")) - {""} for name, labels in re.findall(r"^\| `(\w+)` \| \w+ \| ([\w, ]*)\| \w+ \| ", page, re.M)}
-    others = {name: set() for name, _ in re.findall(r"^\| `(\w+)` \| (\w+) \| `", page, re.M)}
-    return {**own, **others}
-
-
-def names_in(expr):
-    """(metric, its labels) of each selector."""
-    for name, selector in re.findall(r"\b((?:containment|eth2|signing|http)_\w+)\b(?!:)(?:\{([^}]*)\})?", expr):
-        yield re.sub(r"_(bucket|sum|count)$", "", name), set(re.findall(r"(\w+)\s*[=!]~?", selector))
 
 
 # --- the files ----------------------------------------------------------------------------------------------------------------
@@ -106,23 +86,53 @@ def test_each_alert_is_tested_and_explained():
         assert rule["annotations"]["summary"] and rule["labels"]["severity"] in ("page", "ticket"), rule
 
 
-def test_queries_name_metrics_and_labels_that_there_are():
-    known = documented()
-    queries = [(rule.get("alert") or rule["record"], rule["expr"]) for rule in rules()] + board_queries()
-    for title, expr in queries:
-        for name, labels in names_in(expr):
-            assert name in known, (title, name)
-            assert labels <= known[name] | ADDED, (title, name, labels)
-    assert len(list(names_in(queries[0][1]))) >= 2
+def faults_of(expr):
+    """Each selector that finds nothing, whatever is scraped: a metric, a label or a label's value that there is not."""
+    jobs = {job["job_name"] for job in yaml.safe_load(SCRAPE.read_text())["scrape_configs"]}
+    known = {**queries.documented(), "up": set()}
+    for name, matchers in queries.selectors(expr):
+        if name not in known:
+            yield name
+            continue
+        there = {"job": jobs, "le": queries.bounds().get(name, set()), **queries.values()}
+        for label, operator, value in matchers:
+            if label not in known[name] | queries.ADDED:
+                yield f"{name}: {label}"
+            elif label in there and "$" not in value and not queries.is_there(operator, value, there[label]):
+                yield f"{name}: {label}={value}"
+
+
+def test_queries_name_metrics_labels_and_values_that_there_are():
+    all_of_them = [(rule.get("alert") or rule["record"], rule["expr"]) for rule in rules()] + board_queries()
+    assert {title: found for title, expr in all_of_them if (found := list(faults_of(expr)))} == {}
+    assert sum(len(matchers) for _, expr in all_of_them for _, matchers in queries.selectors(expr)) > 100
+    for name, there in queries.values().items():
+        assert there and all(re.fullmatch(r"[\w.]+", value) for value in there), (name, there)
+
+
+@pytest.mark.parametrize("expr, fault", [
+    ('up{job="containment"} == 0', "up: job=containment"),
+    ("rate(containment_forward_fail_total[5m])", "containment_forward_fail_total"),
+    ('containment_forward_failed_total{direction="in"}', "containment_forward_failed_total: direction"),
+    ('containment_signer_state{state=~"sealed|closed"} == 1', "containment_signer_state: state=sealed|closed"),
+    ('containment_signing_requests_total{status=~"200|6.."}', "containment_signing_requests_total: status=200|6.."),
+    ('containment_postgres_errors_total{fault!="conflicts"}', "containment_postgres_errors_total: fault=conflicts"),
+    ('containment_signing_last_seconds{operation="ATTESTATIONS"}', "containment_signing_last_seconds: operation=ATTESTATIONS"),
+    ('containment_signing_duration_seconds_bucket{le="0.6"}', "containment_signing_duration_seconds: le=0.6"),
+    ('containment_history_batch_claims_bucket{le="0.5"}', "containment_history_batch_claims: le=0.5"),
+])
+def test_a_query_that_finds_nothing_is_found(expr, fault):
+    """The control of the test before."""
+    assert list(faults_of(expr)) == [fault]
 
 
 # --- a real Prometheus over a real signer ---------------------------------------------------------------------------------------
 
 
 class Prometheus:
-    """On loopback; it looks at one signer each second."""
+    """On loopback; it looks at each of some signers each second."""
 
-    def __init__(self, folder, target):
+    def __init__(self, folder, targets):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -130,7 +140,7 @@ class Prometheus:
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["rule_files"] = [str(RULES)]
         [job] = config["scrape_configs"]
-        job.update(scrape_interval="1s", static_configs=[{"targets": [target]}])
+        job.update(scrape_interval="1s", static_configs=[{"targets": targets}])
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         with open(folder / "log.txt", "wb") as log:
             self.process = subprocess.Popen(
@@ -165,20 +175,36 @@ def _folder():
     shutil.rmtree(path, ignore_errors=True)
 
 
+def rehearsed_chamber(make_daemon, kms, operators, workdir):
+    """What the first signer has nothing to say of: operators, AWS with a key that denies, TLS, a network whose genesis time is known."""
+    crt, key = certificates.Pair("signer").write(workdir, "server")
+    tls = {"mode": "file", "listen_port": 0, "file": {"cert_path": str(crt), "key_path": str(key)}}
+    arns = kms.create()
+    daemon = begin(functools.partial(make_daemon, network="hoodi"), kms, tls=tls)
+    make_quorum(daemon, arns, operators)
+    wait_for("operators in their places", lambda: rehearsed(daemon) > 0)
+    unseal(daemon, *operators[:2])
+    kms.server.tell(f"fault denied {arns[0]} -1")
+    assert [one.rehearse(daemon)[1].get("done") for one in operators[:2]] == [None, True]
+    return daemon
+
+
 @needs_promtool
-def test_every_query_of_board_and_rules_has_an_answer(make_daemon, folder):
+def test_every_query_of_board_and_rules_has_an_answer(make_daemon, kms, operators, folder, workdir):
     daemon = make_daemon(keys=interop.SECRETS[:1], config={"key_sources": {"expected_keys": 1}})
     daemon.init()
     daemon.start()
-    server = Prometheus(folder, f"127.0.0.1:{daemon.metrics_port}")
+    other = rehearsed_chamber(make_daemon, kms, operators, workdir)
+    server = Prometheus(folder, [f"127.0.0.1:{one.metrics_port}" for one in (daemon, other)])
     try:
-        wait_for("the first look", lambda: server.ask('up{job="containment-chamber"} == 1'), 60)
+        wait_for("the first looks", lambda: server.ask('count(up{job="containment-chamber"} == 1) == 2'), 60)
         assert daemon.sign(KEY, messages.attestation(1, 2))[0] == 200
         assert daemon.sign(KEY, messages.attestation(1, 2, "other"))[0] == 412
         assert daemon.sign(KEY, messages.block(1))[0] == 200
-        checked = promtool("check", "metrics", input=daemon.metrics())
-        own = [line for line in (checked.stdout + checked.stderr).splitlines() if line.startswith("containment_")]
-        assert own == [], own
+        for one in (daemon, other):
+            checked = promtool("check", "metrics", input=one.metrics())
+            own = [line for line in (checked.stdout + checked.stderr).splitlines() if line.startswith("containment_")]
+            assert own == [], own
         epochs = iter(range(3, 100000))
 
         def is_answered(expr):
@@ -189,8 +215,7 @@ def test_every_query_of_board_and_rules_has_an_answer(make_daemon, folder):
             return server.ask(as_grafana_asks(expr))
 
         for title, expr in board_queries():
-            if not {name for name, _ in names_in(expr)} & set(NOT_HERE):
-                wait_for(f"{title}: {expr}", lambda expr=expr: is_answered(expr), 60)
+            wait_for(f"{title}: {expr}", lambda expr=expr: is_answered(expr), 60)
         loaded = [rule for group in server.get("rules")["groups"] for rule in group["rules"]]
         assert len(loaded) == len(rules()) and all(rule["health"] == "ok" for rule in loaded), [r for r in loaded if r["health"] != "ok"]
         wait_for("the refusals", lambda: server.ask('ALERTS{alertname="ContainmentSlashingRefusals", alertstate="firing"}'), 60)

@@ -96,12 +96,12 @@ def _operators(tmp_path):
     return [Operator(tmp_path, name) for name in NAMES]
 
 
-def begin(make_daemon, kms, allowed=()):
+def begin(make_daemon, kms, allowed=(), **config):
     def with_environment(**options):
         return make_daemon(environment=kms.environment(), **{k: v for k, v in options.items() if k != "environment"})
 
     settings = {"seal": "ceremony", "kms": True, **({"allowed_kms_key_arns": list(allowed)} if allowed else {})}
-    daemon = make_daemon_of(with_environment, {"signer_state": settings})
+    daemon = make_daemon_of(with_environment, {"signer_state": settings, **config})
     daemon.start(ready=False)
     wait_for("the status", lambda: state(daemon))
     return daemon

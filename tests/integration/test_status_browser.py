@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -18,12 +19,15 @@ import interop
 import messages
 import parallel
 from daemon import build_dir, wait_for
-from key_routes import call, start
+from key_routes import CHAMBER, call, import_keys, start
+from seal_client import state
+from test_ceremony import _operators, begin, make_operators_chamber, unseal  # noqa: F401  pylint: disable=unused-import
 
 AXE = build_dir() / "browser/node_modules/axe-core/axe.min.js"
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium")
 MISSING = [name for name, there in (("chromium", BROWSER), ("chromedriver", DRIVER), ("axe-core", AXE.exists())) if not there]
 TAB, ENTER = "\ue004", "\ue007"
+TALL = 1300
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason="left out: no " + ", ".join(MISSING))
 
@@ -84,13 +88,19 @@ class Browser:
         metrics = {"width": pixels, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.ask("/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
 
-    def picture(self, name):
+    def picture(self, name, height=TALL, heading=None):
+        """Of the page's beginning; or from that heading on, with the first row of its table."""
+        self.width(1000, min(height, self.run("return document.documentElement.scrollHeight")))
+        if heading:
+            top, bottom, end = self.run(
+                "const h = [...document.querySelectorAll('h2')].find(h => h.textContent === arguments[0]); h.scrollIntoView();"
+                "const row = h.nextElementSibling.querySelector('tbody tr');"
+                "return [h.getBoundingClientRect().top, row.getBoundingClientRect().bottom, innerHeight]", heading)
+            assert -1 < top < bottom < end, f"{heading} is cut off"
         folder = os.environ.get("CC_SCREENSHOTS")
-        if not folder:
-            return
-        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-        self.width(1000, min(1300, self.run("return document.documentElement.scrollHeight")))
-        (pathlib.Path(folder) / f"{name}.png").write_bytes(base64.b64decode(self.ask("/screenshot")))
+        if folder:
+            pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+            (pathlib.Path(folder) / f"{name}.png").write_bytes(base64.b64decode(self.ask("/screenshot")))
         self.width(1000)
 
     def end(self):
@@ -119,14 +129,14 @@ def faults(browser):
     return found
 
 
-def look(browser, url, name, scheme="light"):
+def look(browser, url, name, scheme="light", height=TALL):
     browser.open(url)
     assert faults(browser) == []
     browser.width(360)
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), "it is wider than a telephone"
     browser.width(1000)
     browser.colours(scheme)
-    browser.picture(name)
+    browser.picture(name, height)
     browser.colours("light")
 
 
@@ -155,6 +165,23 @@ def sign_for_a_while(daemon, first):
         assert daemon.sign(key, messages.attestation(first, first + 1, "other"))[0] == 412
 
 
+def work_for_a_picture(daemon, first):
+    """A few points of the charts, of which there is one each ten seconds, and not all of them the same."""
+    until = time.monotonic() + 75
+    while time.monotonic() < until:
+        sign_for_a_while(daemon, first)
+        time.sleep(first % 700 / 1000)
+        first += 100
+
+
+def refuse_of_each_kind(daemon):
+    """After what was signed: a vote around another one, a second block, a key that is not here."""
+    assert daemon.sign(interop.PUBKEYS[0], messages.attestation(0, 200000))[0] == 412
+    assert [daemon.sign(interop.PUBKEYS[1], messages.block(7, graffiti))[0] for graffiti in ("one", "other")] == [200, 412]
+    assert daemon.sign(interop.PUBKEYS[5], messages.block(7))[0] == 404
+    return "SURROUNDING", "DOUBLE_BLOCK"
+
+
 def is_sealed(daemon):
     try:
         return b">Sealed<" in urllib.request.urlopen(f"http://127.0.0.1:{daemon.metrics_port}/status", timeout=10).read()
@@ -171,8 +198,8 @@ def test_the_page_in_a_browser(make_daemon, browser):
     sign_for_a_while(daemon, 1)
     wait_for("refusals without a reload", lambda: "DOUBLE_VOTE" in browser.run("return document.body.innerText"), 20)
     sign_for_a_while(daemon, 100)
-    for first in range(200, 1800 if os.environ.get("CC_SCREENSHOTS") else 200, 100):  # a picture wants a few points
-        sign_for_a_while(daemon, first)
+    if os.environ.get("CC_SCREENSHOTS"):
+        work_for_a_picture(daemon, 200)
     wait_for("the charts", lambda: browser.run("return document.querySelectorAll('polyline').length") == 5, 30)
     reached = reached_by_tab(browser)
     assert reached[0] == "live" and "Recent refusals" in reached
@@ -184,10 +211,30 @@ def test_the_page_in_a_browser(make_daemon, browser):
     browser.press(ENTER)
     assert browser.run("return document.getElementById('live').textContent") == "Resume updates"
     look(browser, url, "status-load")
+    rules = refuse_of_each_kind(daemon)
+    wait_for(rules, lambda: all(rule in browser.run("return document.body.innerText") for rule in rules), 20)
+    browser.picture("status-refusals", 640, "Recent refusals")
     assert call(daemon, "POST", "/api/v1/chamber/seal", b"")[0] == 200
     wait_for("the seal", lambda: is_sealed(daemon), 30)
-    look(browser, url, "status-sealed", "dark")
+    look(browser, url, "status-sealed", "dark")  # by the emergency seal
     # Nothing was fetched from elsewhere or kept from running.
     assert [line["message"] for line in browser.ask("/se/log", {"type": "browser"})] == []
     names = browser.run("return performance.getEntriesByType('resource').map(e=>e.name)")
     assert [name for name in names if not name.startswith(url)] == []
+
+
+def test_a_closed_chamber_in_a_browser(make_daemon, browser, operators):
+    """As after each start: operators have to bring their shares."""
+    daemon = begin(make_daemon)
+    make_operators_chamber(daemon, operators)
+    unseal(daemon, *operators[:2])
+    assert import_keys(daemon, 1, path=CHAMBER) == ["imported"]
+    assert daemon.stop() == 0
+    daemon.start(ready=False)
+    wait_for("its closed state", lambda: state(daemon) == "sealed")
+    url = f"http://127.0.0.1:{daemon.metrics_port}/status"
+    browser.width(1000)
+    browser.open(url)
+    text = "The master key is closed: keys in stores sign after operator unseal."
+    wait_for(text, lambda: text in browser.run("return document.body.innerText"), 20)
+    look(browser, url, "status-closed", height=640)

@@ -89,6 +89,7 @@ def killed_at_each(rotation, points):
     while done < len(points):
         done = until_killed(rotation, done, points[done])
         rotation.signs()
+    rotation.wait_status()
     rotation.go_on()
     rotation.check_end()
 

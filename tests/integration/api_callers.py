@@ -3,6 +3,8 @@ import collections
 import contextlib
 import http.client
 import json
+import re
+import ssl
 
 import contract
 from test_slashing_live import UnixConnection
@@ -43,10 +45,10 @@ class Ledger:
 class Callers:
     """See the module's text."""
 
-    def __init__(self, daemon):
+    def __init__(self, daemon, record=None):
         self.daemon = daemon
         self.ledger = Ledger()
-        self.reached = collections.Counter()  # (method, template, status)
+        self.record = record or contract.Record()
         self.open = {}
 
     def close(self):
@@ -59,10 +61,19 @@ class Callers:
         where = "metrics" if "servers" in contract.PAGE["paths"][template] else who
         if where in self.open:
             return where, self.open[where], False
-        port = self.daemon.metrics_port if where == "metrics" else self.daemon.http_port
-        made = UnixConnection(str(self.daemon.admin_path)) if where == OWNER else http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self.open[where] = made
-        return where, made, True
+        self.open[where] = self._connect(where)
+        return where, self.open[where], True
+
+    def _connect(self, where):
+        """Whose certificate it is nobody asks here."""
+        metrics = where == "metrics"
+        path = str(self.daemon.admin_path) if where == OWNER else self.daemon.config["metrics"].get("listen") if metrics else None
+        if path:
+            return UnixConnection(path.removeprefix("unix:"))
+        if not metrics and "tls" in self.daemon.config:
+            port = int(re.search(r"https-port=(\d+)", (self.daemon.data_dir / "ports").read_text())[1])
+            return http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=ssl._create_unverified_context())
+        return http.client.HTTPConnection("127.0.0.1", self.daemon.metrics_port if metrics else self.daemon.http_port, timeout=60)
 
     def send(self, who, template, method, path, body=None, headers=None):
         """(status, headers in lower case, body); once more on a new connection where the server had closed the kept one."""
@@ -89,9 +100,7 @@ class Callers:
             body = json.dumps(body).encode()
         sent = {"Accept": "application/json", **({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})}
         status, got, content = self.send(who, template, method, path, body, sent)
-        contract.check(documented_as or method, template, status, got, content, causes)
-        self.reached[documented_as or method, template, status] += 1
-        answer = json.loads(content) if got.get("content-type", "").startswith("application/json") else content.decode()
+        answer = self.record.answered(documented_as or method, template, status, got, content, causes)
         if status == 200 and template.startswith("/api/v1/eth2/sign"):
             self._note(template, path, json.loads(body), answer)
         return status, answer

@@ -1,6 +1,6 @@
-"""Asks a signer for every answer that docs/openapi.yaml says it gives, as far as one on its own data directory can give it.
+"""Asks a signer for every answer that docs/openapi.yaml says it gives, as far as one on its own data directory can give it; api_sealed.py has the rest.
 
-Each step names the status that it is for. ELSEWHERE has what such a signer can't be brought to say, and the test that sees it said.
+Each step names the status that it is for.
 """
 import base64
 import contextlib
@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -22,10 +23,10 @@ import interop
 import keystores
 import messages
 from api_callers import NOBODY, OWNER
-from contract import documented, operation, served
+from contract import PAGE, documented, operation, served
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from daemon import wait_for
+from openapi_random import Valid, World
 from test_auth_management import Manager
 from test_slashing_cli import KEY, OTHER, interchange, validator
 from test_slashing_live import UnixConnection
@@ -44,41 +45,11 @@ RECIPIENT = "age1854mg9uhmyt0cfxd39emc2z3cvr4k2yu3av7ms36zfejs26lag7q4mj03c"  # 
 ALICE = {"name": "alice", "public_key": RECIPIENT}
 ENVELOPE = {"name": "alice", "envelope": base64.b64encode(bytes(200)).decode()}
 OPEN = ("open", "probe")
+KINDS_SEED, KINDS_ROUNDS = 1, 10  # the first few meet all
 
 
 # These tell who has no credential that they are the owner's.
 THE_OWNERS = {("DELETE", f"{AUTH}/latch"), ("DELETE", f"{CHAMBER}/seal"), ("POST", f"{AUTH}/bootstrap"), ("POST", f"{CHAMBER}/setup-token")}
-
-# What needs operators, KMS keys, an enclave, a database with triggers, an owner's key or a load, by the test that sees it said.
-_CEREMONY, _KMS, _OWNER_KEY = "integration/test_ceremony.py", "integration/test_ceremony_kms.py", "unit/core/test_manage_owner_key.c"
-_AUTO, _ATLS, _STATUS, _BY_TRIGGER = "integration/test_auto_unseal.py", "unit/front/test_atls.c", "unit/core/test_manage.c", "conformance/test_slash_postgres.c"
-ELSEWHERE = {
-    **{(method, template, 401): _OWNER_KEY for method, template in THE_OWNERS},
-    ("POST", f"{CHAMBER}/init", 401): _OWNER_KEY,
-    ("POST", f"{ROTATE}/approve", 401): _OWNER_KEY,
-    ("DELETE", f"{AUTH}/latch", 409): "unit/core/test_manage.c",
-    ("PUT", POLICY, 409): "unit/core/test_manage.c",
-    **{("POST", f"{CHAMBER}/auto-unseal", status): _AUTO for status in (200, 202, 404, 409)},
-    **{("POST", f"{CHAMBER}/break-glass", status): _KMS for status in (200, 403)},
-    ("POST", f"{CHAMBER}/init", 200): _CEREMONY,
-    ("POST", f"{CHAMBER}/init", 409): "integration/test_ceremony_shared.py",
-    ("GET", CHALLENGE, 200): _CEREMONY,
-    **{("POST", f"{CHAMBER}/{verb}", status): _CEREMONY for verb in ("register", "unseal") for status in (200, 403)},
-    ("POST", f"{CHAMBER}/rehearse", 200): _KMS,
-    ("POST", f"{CHAMBER}/rehearse", 403): "unit/core/test_ceremony_front.c",
-    ("POST", f"{CHAMBER}/root-token", 201): _CEREMONY,
-    ("POST", f"{CHAMBER}/root-token", 409): "unit/core/test_ceremony_front.c",
-    ("POST", f"{ROTATE}/approve", 200): _CEREMONY,
-    ("POST", f"{ROTATE}/kms", 202): _KMS,
-    ("POST", f"{ROTATE}/quorum", 202): _CEREMONY,
-    ("GET", f"{ROTATE}/tokens", 200): _CEREMONY,
-    ("DELETE", f"{CHAMBER}/seal", 409): "integration/test_latch.py",
-    ("POST", SLASHING, 409): _BY_TRIGGER,
-    ("POST", f"{SLASHING}/repair-watermark", 409): _BY_TRIGGER,
-    ("POST", BATCH, 503): "unit/front/test_front.c",
-    **{("GET", "/attestation", status): _ATLS for status in (200, 400, 503)},
-    **{("GET", "/status", status): _STATUS for status in (401, 403)},
-}
 
 
 def path_of(template, argument="x"):
@@ -91,6 +62,20 @@ def keystore(number):
 
 def imports(*numbers, **more):
     return {"keystores": [keystore(n) for n in numbers], "passwords": ["a password"] * len(numbers), **more}
+
+
+def a_manager():
+    """Somebody with a new management key."""
+    return Manager("cc_management_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("="))
+
+
+def public_of(manager):
+    """Its public key, in hex."""
+    return manager.key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()
+
+
+def rules(*scopes):
+    return {"rules": [{"effect": "allow", "scopes": list(scopes)}]}
 
 
 # (method, template, argument, body, status), asked by the owner in this order. The argument is that of the path, or, of a route that
@@ -184,6 +169,7 @@ BY_NOBODY = [
     ("POST", SIGN, MINE[0], messages.attestation(30, 31, 1), {}, 412),
     ("POST", SIGN, MINE[0], messages.block(400), {}, 200),
     ("POST", SIGN, MINE[0], messages.block(400, 1), {}, 412),
+    ("POST", SIGN, MINE[0], {**messages.attestation(31, 32), "signingRoot": messages.signing_root(messages.attestation(31, 32))}, {}, 200),
     ("POST", SIGN, MINE[0], {}, {}, 400),
     ("POST", SIGN, "x", messages.randao(1), {}, 400),
     ("POST", SIGN, MINE[0], messages.voluntary_exit(1), {}, 403),
@@ -207,7 +193,17 @@ class Survey:
     def ask(self, status, who, method, template, **options):
         got, answer = self.callers.ask(who, method, template, **options)
         assert got == status, f"{who}: {method} {options.get('path', template)}: {got}, not {status}: {answer}"
+        self._note(method, template, status, options.get("body"), answer)
         return answer
+
+    def _note(self, method, template, status, body, answer):
+        """What was taken has to fit the page too; of a batch what was signed."""
+        if body is None or status >= 300:
+            return
+        value = json.loads(body) if isinstance(body, bytes) else body
+        if template == BATCH:
+            value = [item for item, one in zip(value, answer) if one["status"] == 200]
+        self.callers.record.took(method, template, value)
 
     @staticmethod
     def path(template, argument=""):
@@ -239,6 +235,14 @@ class Survey:
         for method, template, argument, body, headers, status in BY_NOBODY:
             self.ask(status, NOBODY, method, template, path=self.path(template, argument), body=body, headers=headers)
 
+    def kinds(self):
+        """Messages of every signing type that nobody needs a token for, made by chance but always the same ones: all that the page has of them."""
+        valid = Valid(random.Random(KINDS_SEED), World(MINE[3:], messages.MINIMAL_GENESIS_ROOT, []))
+        choices = PAGE["components"]["schemas"]["SignRequest"]["anyOf"]
+        for _ in range(KINDS_ROUNDS):
+            valid.epoch += 3  # blocks and attestations have to be newer than those before
+            self.ask(200, NOBODY, "POST", BATCH, body=[{"identifier": MINE[3], **valid.of(choice)} for choice in choices])
+
     def paused(self):
         """503 of a key, and no longer."""
         for verb, status in (("pause", 503), ("resume", 200)):
@@ -260,25 +264,27 @@ class Survey:
             status = 403 if (method, template) in THE_OWNERS else 401
             self.ask(status, NOBODY, method, template, path=path, body=body)
 
-    def enforced(self, token):
-        """Of a signer with auth.mode enforce, no Key Manager API and no key store, where `token` is good for /reload alone."""
+    def enforced(self, tokens):
+        """Of a signer with auth.mode enforce, no Key Manager API, no key store and its metrics where nobody is known to be of this machine;
+        `tokens` are named by their policies: each is good for one thing."""
         large = [{"pad": "x" * 70000}]
-        for headers, status in (({}, 401), ({"Authorization": f"Bearer {token}"}, 403)):
-            for method, template, body in (("GET", "/api/v1/eth2/publicKeys", None), ("POST", SIGN, messages.randao(1)), ("POST", BATCH, large)):
+        bearer = {name: {"Authorization": f"Bearer {token}"} for name, token in tokens.items()}
+        for headers, status in (({}, 401), (bearer["reloads"], 403)):
+            for method, template, body in (("GET", "/api/v1/eth2/publicKeys", None), ("POST", SIGN, messages.randao(1)), ("POST", BATCH, large), ("GET", "/status", None)):
                 self.ask(status, NOBODY, method, template, path=path_of(template, MINE[0]), body=body, headers=headers)
+        self.ask(200, NOBODY, "GET", "/status", headers=bearer["watches"])
         for method in ("GET", "POST", "DELETE"):
             self.ask(404, OWNER, method, MANAGER)
         self.ask(409, OWNER, "POST", f"{KEYS}/generate", body={"count": 1})
+        self.ask(409, OWNER, "DELETE", f"{AUTH}/latch")
+        signed = self._manager()
+        signed(409, "PUT", POLICY, "reloads", rules("reload"))
+        signed(201, "PUT", POLICY, "exits", {"rules": [{"effect": "allow", "scopes": ["sign"], "operations": ["VOLUNTARY_EXIT"]}]})
+        token = signed(201, "POST", f"{AUTH}/tokens", value={"name": "exits", "policies": ["exits"]})["token"]
+        self.ask(200, NOBODY, "POST", SIGN, path=path_of(SIGN, MINE[0]), body=messages.voluntary_exit(1), headers={"Authorization": f"Bearer {token}"})
 
-    def managed(self):
-        """A management key, a policy, two tokens; what they may not; and the end of all of them."""
-        key = ed25519.Ed25519PrivateKey.generate()
-        public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        with self._proof(f"bootstrap {public.hex()}"):
-            self.ask(201, OWNER, "POST", f"{AUTH}/bootstrap", body={"public_key": public.hex()})
-            self.ask(409, OWNER, "POST", f"{AUTH}/bootstrap", body={"public_key": public.hex()})
-        seed = key.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
-        manager = Manager("cc_management_" + base64.urlsafe_b64encode(seed).decode().rstrip("="))
+    def signed_by(self, manager):
+        """A function that asks as somebody whose management key this is."""
         times = itertools.count(int(time.time()) + 2)  # as far ahead as a clock may be, so that no second is waited for
 
         def signed(status, method, template, argument="", value=None):
@@ -286,7 +292,20 @@ class Survey:
             path = self.path(template, argument)
             return self.ask(status, NOBODY, method, template, path=path, body=body or None, headers=manager.headers(method, path, body, created=next(times)))
 
-        rules = lambda *scopes: {"rules": [{"effect": "allow", "scopes": list(scopes)}]}
+        return signed
+
+    def _manager(self):
+        """The same, of a key that the owner puts in place; no second one without force."""
+        manager = a_manager()
+        body = {"public_key": public_of(manager)}
+        with self._proof(f"bootstrap {body['public_key']}"):
+            self.ask(201, OWNER, "POST", f"{AUTH}/bootstrap", body=body)
+            self.ask(409, OWNER, "POST", f"{AUTH}/bootstrap", body=body)
+        return self.signed_by(manager)
+
+    def managed(self):
+        """A management key, a policy, two tokens; what they may not; and the end of all of them."""
+        signed = self._manager()
         signed(201, "PUT", POLICY, "reloaders", rules("reload"))
         signed(200, "PUT", POLICY, "reloaders", rules("reload"))
         signed(201, "PUT", POLICY, "readers", rules("slashing_export"))
@@ -362,29 +381,29 @@ class Survey:
         try:
             for method, template in sorted(documented()):
                 if "503" in operation(method, template)["responses"] and template != "/attestation":
-                    waiting.append((method, template, self._send_only(method, template)))
-            wait_for("the front to have read all of it", lambda: all(self._has_read(one) for *_, one in waiting))
+                    waiting.append((method, template, self._send_only(method, template), template != BATCH))
+            waiting.append(("POST", BATCH, self._announce_batch(), True))
+            wait_for("the front to have read all of it", lambda: all(self._has_read(one) for _, _, one, _ in waiting))
             self.daemon.halt(supervisor)
         finally:
             os.kill(core, signal.SIGKILL)
         try:
-            for method, template, connection in waiting:
-                self._take(method, template, connection)
+            for one in waiting:
+                self._take(*one)
         finally:
             os.kill(supervisor, signal.SIGCONT)
         self.callers.close()
         wait_for("another core", lambda: self.daemon.rooms().get("core", core) != core)
         self.daemon.wait_ready()
 
-    def _take(self, method, template, connection):
-        """An answer that was waited for; a batch has it for each of its items."""
+    def _take(self, method, template, connection, whole):
+        """An answer that was waited for; a batch that was read has it for each of its items."""
         answer = connection.getresponse()
         headers, body = {name.lower(): value for name, value in answer.getheaders()}, answer.read()
         connection.close()
-        contract.check(method, template, answer.status, headers, body)
-        items = {item["status"] for item in json.loads(body)} if template == BATCH else {503}
-        assert (answer.status, items) == (200 if template == BATCH else 503, {503}), (method, template, answer.status, body)
-        self.callers.reached[method, template, answer.status] += 1
+        value = self.callers.record.answered(method, template, answer.status, headers, body)
+        statuses = (answer.status, *(() if whole else {item["status"] for item in value}))
+        assert statuses == ((503,) if whole else (200, 503)), (method, template, answer.status, body)
 
     def _send_only(self, method, template):
         """A connection that waits for its answer."""
@@ -393,6 +412,12 @@ class Survey:
         argument = {SIGN: MINE[0], CHALLENGE: "alice?purpose=unseal"}.get(template, "x")
         body = {SIGN: json.dumps(messages.randao(1)), BATCH: json.dumps([{"identifier": MINE[0], **messages.randao(1)}])}.get(template)
         connection.request(method, self.path(template, argument) if "{" in template else template, body, {"Accept": "application/json"})
+        return connection
+
+    def _announce_batch(self):
+        """One that is so large that who asks is looked at before it is read."""
+        connection = UnixConnection(str(self.daemon.admin_path))
+        connection.request("POST", BATCH, headers={"Content-Length": "100000", "Expect": "100-continue"})
         return connection
 
     @staticmethod

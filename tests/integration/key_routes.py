@@ -39,16 +39,22 @@ def _remove(path):
         os.unlink(path)
 
 
-def call(daemon, method, path, body=None, headers=None, timeout=120):
-    """(status, answer) over the Unix socket, where the owner may do all of this."""
+def send(daemon, method, path, body=None, headers=None, timeout=120):
+    """(status, headers in lower case, body) over the Unix socket, where the owner may do all of this."""
     connection = UnixConnection(daemon.unix, timeout)
     if body is not None and not isinstance(body, (bytes, str)):
         body = json.dumps(body)
     connection.request(method, path, body, {"Content-Type": "application/json", **(headers or {})})
     answer = connection.getresponse()
-    text = answer.read()
+    content = answer.read()
     connection.close()
-    return answer.status, json.loads(text)
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+
+
+def call(daemon, method, path, body=None, **options):
+    """(status, answer)"""
+    code, _, content = send(daemon, method, path, body, **options)
+    return code, json.loads(content)
 
 
 def keystore(number, password=PASSWORD, *, named=True, **options):

@@ -82,7 +82,8 @@ class Enclave:
         for arn in self.root:
             self.server.tell(f"resource {arn} {path}")
 
-    def begin(self, make_daemon, **more):
+    def begin(self, make_daemon, config=None, **more):
+        """`more` is of signer_state, `config` of the rest."""
         def with_environment(**options):
             made = make_daemon(environment=self.mock.environment(), binary=binary_with_switches(),
                                **{k: v for k, v in options.items() if k != "environment"})
@@ -93,7 +94,7 @@ class Enclave:
 
         signer_state = {"seal": "ceremony", "kms": True, "allowed_kms_key_arns": self.arns, "auto_unseal": True, **more}
         daemon = make_daemon_of(with_environment, {
-            "signer_state": signer_state, "tls": {"mode": "atls", "listen_port": 0},
+            **(config or {}), "signer_state": signer_state, "tls": {"mode": "atls", "listen_port": 0},
             "tee": {"platform": "nitro", "device": self.device.path, "root": {
                 "kms_key_arns": self.root, "threshold": 1, "images": [one.hex() for one in IMAGES]}}})
         daemon.start(ready=False)

@@ -31,13 +31,13 @@ PASSPHRASE = "hawk velvet monsoon brittle cactus jumble orchid parade"
 
 
 class Owner(Manager):
-    """Whose requests may be a little ahead of the clock: so none waits for its second."""
+    """Whose requests may be a little ahead of the clock: so none waits for its second. Nor is one behind it, however slow a machine is."""
 
     def __init__(self, text):
         super().__init__(text, "cc_owner_")
 
     def created(self):
-        self.last += 1
+        self.last = max(self.last + 1, int(time.time()))
         return self.last
 
 

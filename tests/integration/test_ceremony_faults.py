@@ -225,6 +225,11 @@ def is_asked_for(one):
     return state_now(one) in ("awaiting_registration", "kms_unsealed", "sealed", "unsealed")
 
 
+def are_imported(one, *numbers):
+    code, answer = call(one, "POST", KEYS_ROUTE, import_body(*numbers))
+    return code == 200 and {item["status"] for item in answer["data"]} <= {"imported", "duplicate"}
+
+
 def phase(one):
     return status(one).get("rotation", {}).get("phase") if state_now(one) else "unknown"
 
@@ -248,8 +253,7 @@ def through_all(pair, what, operators, arns, after):
                 persist(operator.unseal, each, settled=lambda each=each: state_now(each) == "unsealed")
     for each in pair:
         sees(each, "unsealed")
-    _, answer = persist(call, one, "POST", KEYS_ROUTE, import_body(1, 2))
-    assert {item["status"] for item in answer["data"]} <= {"imported", "duplicate"}, answer
+    watch("the keys here", lambda: are_imported(one, 1, 2), 20)  # the history's line is noticed to be there again a moment after the state's
     wait_for("the keys there", lambda: sign(two, 1) == 200, INTERVAL)
     with trouble(what, after):
         persist(call, one, "POST", f"{CHAMBER}/rotate/master", {}, good=(202,), settled=lambda: phase(one) == "proposed")

@@ -134,7 +134,7 @@ def test_the_units_of_an_enclaves_parent_are_ones_that_systemd_takes(workdir):
     units = sorted(path for path in ENCLAVE.iterdir() if path.suffix in (".service", ".socket", ".timer"))
     assert len(units) == 6
     for path in units:
-        text = re.sub(r"/usr/bin/(nitro-cli|containment-chamber)", "/bin/true", path.read_text())
+        text = re.sub(r"/usr/(bin/(nitro-cli|containment-chamber)|libexec/containment-chamber/enclave-watch)", "/bin/true", path.read_text())
         text = re.sub(r"^(Documentation|Requires|After)=.*$", "", text, flags=re.M)  # Amazon's units are not here
         (workdir / path.name).write_text(text)
     result = subprocess.run(["systemd-analyze", "verify", *(workdir / path.name for path in units)], capture_output=True,
@@ -145,6 +145,53 @@ def test_the_units_of_an_enclaves_parent_are_ones_that_systemd_takes(workdir):
         result = subprocess.run(["systemd-analyze", "security", "--offline=true", f"--threshold={most}", unit],
                                 capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout
+
+
+def enclaves(*listed):
+    """As nitro-cli lists them: {name: state}, in an order of its own."""
+    return json.dumps([{"EnclaveName": name, "EnclaveID": f"i-0-enc{n}", "EnclaveCID": 16 + n, "State": state, "Flags": "NONE"}
+                       for n, (name, state) in enumerate(listed)], indent=2)
+
+
+OURS, OTHER = ("containment-chamber", "RUNNING"), ("another", "RUNNING")
+
+
+@pytest.mark.parametrize("active, described, code, restarts", [
+    ("yes", f"cat <<'EOF'\n{enclaves(OTHER, OURS)}\nEOF", 0, 0),
+    ("yes", f"cat <<'EOF'\n{enclaves()}\nEOF", 0, 1),
+    ("yes", f"cat <<'EOF'\n{enclaves(OTHER, ('containment-chamber_1', 'RUNNING'))}\nEOF", 0, 1),
+    ("yes", f"cat <<'EOF'\n{enclaves(('containment-chamber', 'TERMINATING'), OTHER)}\nEOF", 0, 1),
+    ("yes", "echo '[]'\necho 'Failed connections: 1' >&2\nexit 43", 1, 0),  # of a busy enclave
+    ("yes", "exit 0", 1, 0),
+    ("yes", "echo '{}'", 1, 0),
+    ("yes", "exec sleep 300", 1, 0),
+    ("no", f"cat <<'EOF'\n{enclaves()}\nEOF", 0, 0),  # stopped by somebody, or just starting
+], ids=["ours-runs", "gone", "others-run", "ours-ends", "describe-fails", "says-nothing", "no-list", "slow", "stopped"])
+def test_the_watch_starts_an_enclave_that_is_gone_and_no_other(workdir, active, described, code, restarts):
+    """The command of the unit, with a nitro-cli and a systemctl of this test."""
+    unit = (ENCLAVE / "containment-chamber-enclave-watch.service").read_text()
+    command, patience = re.search(r"^ExecStart=/usr/libexec/containment-chamber/(\S+) --patience (\d+)$", unit, flags=re.M).groups()
+    assert int(patience) < int(re.search(r"^TimeoutStartSec=(\d+)s$", unit, flags=re.M).group(1))
+    asked = workdir / "asked"
+    for name, text in {"nitro-cli": f"[ \"$*\" = describe-enclaves ] || exit 2\n{described}\n",
+                       "systemctl": f"[ $1 != is-active ] || [ {active} = yes ] || exit 3\necho \"$@\" >>{asked}\n"}.items():
+        (workdir / name).write_text(f"#!/bin/sh\n{text}")
+        (workdir / name).chmod(0o755)
+    result = subprocess.run([ENCLAVE / command, "--patience", "1" if "sleep" in described else "60"], capture_output=True, text=True, check=False,
+                            env={"PATH": f"{workdir}:/usr/bin:/bin"}, stdin=subprocess.DEVNULL)
+    assert result.returncode == code, result.stderr
+    assert bool(result.stderr) == bool(code or restarts)
+    done = asked.read_text().splitlines() if asked.exists() else []
+    assert [line for line in done if "is-active" not in line] == ["--no-block restart containment-chamber-enclave.service"] * restarts
+
+
+def test_an_enclave_whose_start_fails_is_started_again():
+    """By systemd, as long as it takes: the watch leaves a unit alone that isn't active."""
+    unit = (ENCLAVE / "containment-chamber-enclave.service").read_text()
+    assert "\nStartLimitIntervalSec=0\n" in unit.partition("[Service]")[0]
+    assert "\nRestart=on-failure\nRestartSec=" in unit
+    name = re.search(r'^UNIT, NAME = "containment-chamber-enclave.service", "(.*)"$', (ENCLAVE / "enclave-watch").read_text(), flags=re.M).group(1)
+    assert unit.count(f"--enclave-name {name}") == unit.count("--enclave-name") == 2
 
 
 def statements(name):

@@ -1,7 +1,7 @@
 /* attest/nsm.h - the Nitro Secure Module, as an enclave sees it.
  *
  * WHAT      Requests to /dev/nsm: documents, registers, random bytes. By one ioctl; in a build with test switches the
- *           path of a Unix socket is a device too (attest/nsm_line.h).
+ *           path of a Unix socket is a device too (attest/nsm_socket.h).
  * PROMISE   Inputs are held to the module's limits before it is asked, since not every module does. An answer that is no
  *           strict CBOR, of another kind than asked for, or as long as the buffer, is an error. What the module says is
  *           not checked beyond that: a document's worth is for who verifies it.

@@ -4,8 +4,8 @@
  *           one of attested TLS is opened to the signer; then bytes go both ways.
  * PROMISE   No byte of a client leaves before the other end has been verified for this very connection (attest/tls_client.h). When it
  *           can't be, the client gets 502 and the end of the connection, never anything else. No connection outlives the document
- *           that it was opened with. What breaks off without the signer's word that it was complete breaks off for the client too.
- *           It never blocks but in attest_proxy_turn(). A slow client or signer holds two buffers, and up nobody else.
+ *           that it was opened with. What breaks off without the signer's word that it was complete breaks off for a client over TCP
+ *           too, by a reset; a Unix socket has none, and its client sees an end. It never blocks but in attest_proxy_turn(). A slow client or signer holds two buffers, and up nobody else.
  * THREADS   One; names are looked up by a thread of their own (net/name_watch.h).
  * OWNERSHIP attest_proxy_free() closes everything; the policy is borrowed.
  * ERRORS    SYSTEM, NO_MEMORY, CRYPTO, and those of endpoint_listen().

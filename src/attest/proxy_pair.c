@@ -67,7 +67,7 @@ static void pair_end(struct pair *pair)
     pair->proxy->dead = pair;
 }
 
-/* With a reset: the client must not take what it has for all there is. */
+/* With a reset: the client must not take what it has for all there is. Over a Unix socket the kernel has no such thing, and it is an end. */
 static void pair_break(struct pair *pair)
 {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};

@@ -86,7 +86,7 @@ static void watch_listeners(struct forward *f)
 }
 
 /* The parent is reached by every enclave on it: who else comes is not let in. */
-static bool is_welcome(const struct route *route, const struct endpoint_address *from)
+bool route_welcomes(const struct route *route, const struct endpoint_address *from)
 {
     const struct sockaddr_vm *vm = (const void *)&from->storage;
     return route->set.from.kind != ENDPOINT_VSOCK || route->set.peer_cid == ENDPOINT_ANY_CID ||
@@ -117,7 +117,7 @@ static void accept_some(struct forward *f, struct route *route)
             rest_when_out_of(f, route, errno);
             break;
         }
-        if (is_welcome(route, &from)) {
+        if (route_welcomes(route, &from)) {
             link_new(f, route, fd, &from);
             continue;
         }

@@ -4,7 +4,7 @@
  *           `enclave proxy` on the parent, and of the room that carries the core's connections out of an enclave.
  * PROMISE   Each connection goes where its route says and nowhere else: nothing that is carried is looked at. A route that is
  *           full, unreachable or flooded costs the other routes nothing: each has its own places. When descriptors run out the
- *           rest of the connections goes on, and new ones wait in the kernel's queue. Who is refused sees a reset. It never
+ *           rest of the connections goes on, and new ones wait in the kernel's queue. Who is refused over TCP sees a reset. It never
  *           blocks but in forward_turn().
  * THREADS   One thread per object; names are looked up by threads of their own (net/name_watch.h), where a target has one.
  * OWNERSHIP forward_free() closes everything; options are copied.
@@ -47,7 +47,7 @@ struct forward;
 
 /* All routes listen, or none. */
 CC_ERR forward_new(const struct forward_options *options, struct forward **ret_forward);
-/* Ends every connection that is left with a reset. */
+/* Ends every connection that is left, those over TCP with a reset. */
 void forward_free(struct forward *forward); /* takes NULL */
 
 /* A descriptor that is readable when forward_turn() has something to do; besides, it wants a turn every

@@ -100,6 +100,8 @@ void link_end(struct forward *f, struct link *link, bool broken);
 bool watch_for(struct forward *f, struct watch *watch, int fd, uint32_t events);
 void link_list_add(struct link_list *list, struct link *link);
 void link_list_remove(struct link_list *list, struct link *link);
+/* If a connection that has come from there is let in. */
+bool route_welcomes(const struct route *route, const struct endpoint_address *from);
 /* forward_client.c: the PROXY v2 header for a connection from `from`, accepted as `fd`; its length. */
 enum {
     CLIENT_HEADER_MAX = 52

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "base/io.h"
 
 #include "net/forward.h"
+#include "net/forward_inside.h"
 #include "support/folder.h"
 #include "support/test.h"
 
@@ -460,6 +462,77 @@ static void test_without_memory_one_is_lost_and_the_rest_goes_on(void **state)
     assert_int_equal(counter("broken_total"), 1);
 }
 
+/* --- whose connections ------------------------------------------------------------------------------------------------------- */
+
+static struct endpoint_address from_cid(uint32_t cid)
+{
+    struct endpoint_address from = {.len = sizeof(struct sockaddr_vm)};
+    const struct sockaddr_vm vm = {.svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = 1023};
+    memcpy(&from.storage, &vm, sizeof vm);
+    return from;
+}
+
+/* Each enclave of a machine reaches its parent's ports. The one that is let in keeps its CID over restarts (--enclave-cid). */
+static void test_P26_T11_one_enclave_is_let_in_by_its_cid_and_no_other(void **state)
+{
+    (void)state;
+    enum {
+        OURS = 16
+    };
+    struct route route = {.set = {.from = parsed("vsock:any:8001"), .peer_cid = OURS}};
+    struct endpoint_address from = from_cid(OURS);
+    assert_true(route_welcomes(&route, &from));
+    const uint32_t others[] = {0, 1, 2, 3, OURS - 1, OURS + 1, OURS << 8, ENDPOINT_ANY_CID};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        from = from_cid(others[i]);
+        assert_false(route_welcomes(&route, &from));
+    }
+    from = from_cid(OURS);
+    from.storage.ss_family = AF_UNIX; /* what stands there then is no CID */
+    assert_false(route_welcomes(&route, &from));
+    from = (struct endpoint_address){0};
+    assert_false(route_welcomes(&route, &from));
+    from = from_cid(OURS + 1);
+    route.set.peer_cid = ENDPOINT_ANY_CID;
+    assert_true(route_welcomes(&route, &from));
+    route.set = (struct forward_route){.from = parsed("tcp:127.0.0.1:9443"), .peer_cid = OURS};
+    from = (struct endpoint_address){.storage.ss_family = AF_INET};
+    assert_true(route_welcomes(&route, &from));
+}
+
+/* Two ends of vsock can't be had here: a Unix socket is handed over in the place of its listener, so that whoever comes has no CID. */
+static void test_P26_T11_who_is_not_let_in_reaches_no_target(void **state)
+{
+    (void)state;
+    const struct endpoint to = tcp_target(), way_in = unix_at("in");
+    CC_CLEANUP(fd_closep) int listener = -1;
+    assert_false(endpoint_listen(&way_in, 0600, &listener).code);
+    struct forward_route route = {.from = parsed("vsock:any:8001"),
+                                  .to = to,
+                                  .peer_cid = 16,
+                                  .listener = dup(listener),
+                                  .way = "egress"};
+    const struct forward_options options = {.routes = &route, .count = 1};
+    start(&options);
+    for (uint64_t n = 1; n <= 3; n++) {
+        CC_CLEANUP(fd_closep) int here = dial(&way_in);
+        assert_int_equal(end_of(here), 0);
+        assert_int_equal(counter("refused_total"), n);
+    }
+    assert_int_equal(counter("accepted_total"), 0);
+    assert_int_equal(accept(target, NULL, NULL), -1);
+    assert_int_equal(errno, EAGAIN);
+    /* The same way in, for everybody. */
+    forward_free(forward);
+    route.peer_cid = ENDPOINT_ANY_CID;
+    route.listener = dup(listener);
+    start(&options);
+    CC_CLEANUP(fd_closep) int here = dial(&way_in);
+    CC_CLEANUP(fd_closep) int there = served();
+    say(here, "through");
+    expect(there, "through");
+}
+
 /* --- by chance -------------------------------------------------------------------------------------------------------------- */
 
 enum {
@@ -756,6 +829,9 @@ int main(void)
                                         release),
         cmocka_unit_test_setup_teardown(test_without_descriptors_the_rest_goes_on, make, release),
         cmocka_unit_test_setup_teardown(test_without_memory_one_is_lost_and_the_rest_goes_on, make,
+                                        release),
+        cmocka_unit_test(test_P26_T11_one_enclave_is_let_in_by_its_cid_and_no_other),
+        cmocka_unit_test_setup_teardown(test_P26_T11_who_is_not_let_in_reaches_no_target, make,
                                         release),
         cmocka_unit_test_setup_teardown(test_by_chance, make, release),
         cmocka_unit_test_setup_teardown(test_a_name_is_looked_up_again, make, release),

@@ -3,11 +3,10 @@ attestation (tests/support/kms.py), each by TLS under AWS's own name, with certi
 
     with Cloud(folder, authority) as cloud:                    # the authority of the security module's documents
         cloud.config(); cloud.authorities                      # for the image
-        cloud.policy(pcr0)                                     # whom the KMS keys open for
+        cloud.policy(pcr0)                                     # whom the KMS keys open for; cloud.policy(pcr0, chamber=ID) once there is one
         with Machine(...) as machine, cloud.parent(machine): ...
 """
 import contextlib
-import json
 import re
 import uuid
 
@@ -61,13 +60,10 @@ class Cloud:
         self.aws.close()
         self.kms.close()
 
-    def policy(self, *pcr0):
-        """The KMS keys encrypt for everybody and decrypt for these images alone, by the template of deploy/enclave."""
-        role = {"Effect": "Allow", "Principal": {"AWS": kms_module.ROLE}, "Resource": "*"}
-        attested = {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": list(pcr0)}}
+    def policy(self, *pcr0, chamber=None):
+        """The KMS keys have the policy that deploy/enclave has for them, with these images: of the first start, or of the chamber with that id."""
         path = self.folder / "policy.json"
-        path.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
-            {**role, "Action": "kms:Encrypt"}, {**role, "Action": "kms:Decrypt", "Condition": attested}]}))
+        path.write_text(kms_module.enclave_policy(*pcr0, chamber=chamber))
         for arn in self.arns:
             self.kms.tell(f"resource {arn} {path}")
 

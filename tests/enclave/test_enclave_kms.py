@@ -114,6 +114,7 @@ def test_T04_T11_P26_a_chamber_of_the_image_and_what_its_parent_tries(setup):
     with setup.boot(state="uninitialized") as machine:
         assert machine.measured()[0] == honest
         chamber = init(setup)
+        cloud.policy(honest, chamber=chamber)
         cloud.aws.tell("keep before")
         with owner.client() as sign:
             signed = setup.first_duty(sign)
@@ -149,6 +150,7 @@ def test_P26_one_changed_byte_gets_no_key(setup):
     cloud.policy(honest)
     with setup.boot(state="uninitialized"):
         chamber = init(setup)
+    cloud.policy(honest, chamber=chamber)
     changed = setup.changed()
     with setup.boot(changed) as machine:
         machine.wait_line("is not approved")
@@ -160,7 +162,7 @@ def test_P26_one_changed_byte_gets_no_key(setup):
         assert next(arn for arn in cloud.arns if arn in machine.wait_line("KMS does not open this enclave's chamber for this image"))
         assert int(cloud.kms.tell("count Decrypt *")) > before
         machine.wait_line("the enclave ends")
-    cloud.policy(honest, predicted(next_image)[0])
+    cloud.policy(honest, predicted(next_image)[0], chamber=chamber)
     with setup.boot(next_image, state="unsealed"), owner.client() as sign:
         assert owner.status()["chamber_id"] == chamber
         assert sign(NUMBER, messages.randao(setup.epoch()))[0] == 200

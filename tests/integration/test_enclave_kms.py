@@ -1,6 +1,5 @@
 """The modes kms and quorum inside an enclave: KMS gives shares to an attested image alone, and only its vault can open them. The security module
 is software with an authority of its own; KMS is a mock that checks documents with code of its own and holds to its keys' policies."""
-import json
 import pathlib
 import sys
 import time
@@ -39,18 +38,10 @@ class Enclave:
     def create(self):
         return self.allow(IMAGE)
 
-    def allow(self, *images):
-        """These decrypt, by their PCR0, and no other image does."""
-        images = [image.hex() for image in images]
-        role = {"Effect": "Allow", "Principal": {"AWS": kms_module.ROLE}, "Resource": "*"}
-        attested = {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:ImageSha384": [image.upper() for image in images],
-                                               "kms:RecipientAttestation:PCR0": images}}
-        policy = {"Version": "2012-10-17", "Statement": [{**role, "Action": "kms:Encrypt"},
-                                                         {**role, "Action": "kms:Decrypt", "Condition": attested},
-                                                         {**role, "Effect": "Deny", "Action": "kms:Decrypt",
-                                                          "Condition": {"StringNotEquals": {"kms:RecipientAttestation:PCR0": images}}}]}
+    def allow(self, *images, chamber=None):
+        """These decrypt, by their PCR0, and no other image does: by the policy that is delivered, of the first start or of a chamber."""
         path = self.folder / "policy.json"
-        path.write_text(json.dumps(policy))
+        path.write_text(kms_module.enclave_policy(*(image.hex() for image in images), chamber=chamber))
         for arn in self.arns:
             self.server.tell(f"resource {arn} {path}")
         return self.arns

@@ -1,6 +1,7 @@
 """A chamber outlives its enclave: its data directory is memory, and what it was is taken over from the tables by an approved image.
 
 The security module is software with an authority of its own, KMS a mock that holds to its keys' policies, the tables are PostgreSQL or DynamoDB."""
+import re
 import shutil
 
 import pytest
@@ -77,6 +78,13 @@ def identity(daemon):
     return (daemon.data_dir / "identity.pub").read_text()
 
 
+def tighten(daemon, enclave, *images):
+    """What an administrator does once the chamber's id is known; returns it."""
+    chamber = re.search(r"^chamber 0x([0-9a-f]{64})$", identity(daemon), flags=re.M).group(1)
+    enclave.allow(*images, chamber=chamber)
+    return chamber
+
+
 def refused(daemon, *said):
     """A start that is refused leaves nothing behind, and says why."""
     result = daemon.command("server", "--init-if-missing", "-c", daemon.config_path, check=False)
@@ -88,6 +96,7 @@ def refused(daemon, *said):
 
 def test_T11_in_mode_kms_a_chamber_outlives_its_enclave_by_itself(daemon, enclave):
     boot(daemon, "uninitialized")
+    tighten(daemon, enclave, IMAGE)  # before there is a set, which is then made under that policy
     assert init(daemon, mode="kms", kms_key_arns=enclave.arns, kms_threshold=2)[0] == 200
     assert import_keys(daemon, 1, path=KEYS_ROUTE) == ["imported"]
     signs(daemon, 1, 1, 2)
@@ -124,13 +133,14 @@ def test_T11_in_mode_quorum_people_open_it_again(daemon, enclave, tmp_path):
 def test_T11_an_image_takes_over_from_those_that_it_names(daemon, enclave):
     boot(daemon, "uninitialized")
     first = identity(daemon)
+    chamber = tighten(daemon, enclave, IMAGE)
     end(daemon)
     enclave.device.pcrs[0] = OTHER
     assert refused(daemon, "ENCLAVE_ROOT", IMAGE.hex(), OTHER.hex(), "tee.root.images") == EXIT_REFUSED
     daemon.config["tee"]["root"]["images"] = [IMAGE.hex()]
     daemon.write_config()
     refused(daemon, "ENCLAVE_ROOT_DENIED", enclave.arns[0], OTHER.hex())  # the keys' policies don't know it yet
-    enclave.allow(IMAGE, OTHER)
+    enclave.allow(IMAGE, OTHER, chamber=chamber)
     boot(daemon, "uninitialized")
     assert identity(daemon) == first and "taken its enclave's chamber over" in daemon.log_text()
     end(daemon)

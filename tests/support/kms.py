@@ -55,6 +55,24 @@ except ImportError:  # without python3-cryptography there are no recipients
 KEY_ID = "AKIDTEST"
 SECRET = "wJalr/XUtnFEMI+K7MDENG/bPxRfiCYEXAMPLEKEY"  # AWS's own example
 ROLE = "arn:aws:iam::111122223333:role/signer"
+ENCLAVE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/enclave")
+
+
+def enclave_policy(*images, chamber=None, signer=ROLE, admin="arn:aws:iam::111122223333:role/admin"):
+    """The text of deploy/enclave's policy for a key of a chamber, with its placeholders filled in for these images (PCR0 in hex): that of the
+    first start, or of the chamber with that id. Of several images each stands beside the other, as docs/enclave.md has it for a roll-over."""
+    with open(f"{ENCLAVE}/kms-key-policy{'' if chamber else '-first'}.json", encoding="utf-8") as file:
+        text = file.read()
+    for name, value in {"SIGNER_ARN": signer, "ADMIN_ARN": admin, "CHAMBER_ID": chamber or ""}.items():
+        text = text.replace(f"@{name}@", value)
+    policy, statements = json.loads(text), []
+    for statement in policy["Statement"]:
+        one = json.dumps(statement)
+        if "kms:EncryptionContext:pcr0" in one:  # an image has its own alone
+            statements += [json.loads(one.replace("@PCR0@", image)) for image in images] if "@PCR0@" in one else [statement]
+        else:
+            statements.append(json.loads(one.replace('["@PCR0@"]', json.dumps(images))))
+    return json.dumps({**policy, "Statement": statements})
 
 
 class Kms:

@@ -2,11 +2,13 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
 
-from daemon import SOURCE_DIR, binary_with_switches, build_dir
+from daemon import SOURCE_DIR, binary_with_switches, build_dir, wait_for
+from machine import Machine, missing
 
 MANUAL = SOURCE_DIR / "docs/man/containment-chamber.1.scd"
 UNIT = SOURCE_DIR / "deploy/systemd/containment-chamber.service"
@@ -192,6 +194,95 @@ def test_an_enclave_whose_start_fails_is_started_again():
     assert "\nRestart=on-failure\nRestartSec=" in unit
     name = re.search(r'^UNIT, NAME = "containment-chamber-enclave.service", "(.*)"$', (ENCLAVE / "enclave-watch").read_text(), flags=re.M).group(1)
     assert unit.count(f"--enclave-name {name}") == unit.count("--enclave-name") == 2
+
+
+def test_the_proxy_of_a_parent_may_lock_itself_in():
+    """Else it ends before it carries anything, by the filter of its own unit."""
+    unit = (ENCLAVE / "containment-chamber-enclave-proxy.service").read_text()
+    let = {call for line in re.findall(r"^SystemCallFilter=([^~].*)$", unit, flags=re.M) for call in line.split()}
+    own = UNIT.read_text()
+    locks = {call for line in re.findall(r"^SystemCallFilter=([^~].*)$", own, flags=re.M) for call in line.split() if "landlock" in call or call == "seccomp"}
+    assert len(locks) == 4 and locks <= let
+
+
+# An enclave is a process that sleeps. The first start fails.
+NITRO_CLI = r"""#!/bin/sh
+cd /run/nitro_enclaves
+alive() { [ -e pid ] && kill -0 "$(cat pid)" 2>/dev/null; }
+case $1 in
+run-enclave)
+    [ -e tried ] || { : >tried; exit 39; }
+    setsid sleep 100000 >/dev/null 2>&1 </dev/null &
+    echo $! >pid ;;
+describe-enclaves) if alive; then echo '[{"EnclaveName": "containment-chamber", "State": "RUNNING"}]'; else echo '[]'; fi ;;
+terminate-enclave) alive || exit 1; kill "$(cat pid)" ;;
+esac
+"""
+
+
+def vsock_port():
+    """One that is free; None where there is no vsock."""
+    try:
+        with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as probe:
+            probe.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
+            return probe.getsockname()[1]
+    except OSError:
+        return None
+
+
+@pytest.mark.long_form
+def test_the_units_of_a_parent_under_systemd(workdir):
+    """A start that fails is tried again, an enclave that is gone is started again, one that was stopped is not; the proxy starts as
+    locked in as its unit says, and the log comes out. nitro-cli is a stand-in, and the log's socket a Unix one."""
+    if reason := missing():
+        pytest.skip(f"left out: {reason}")
+    enclave, proxy, log = (f"containment-chamber-enclave{name}" for name in (".service", "-proxy.service", "-log.socket"))
+    with Machine(workdir) as machine:
+        run = machine.run
+
+        def is_active(unit):
+            return run("systemctl", "is-active", unit, check=False).stdout == "active\n"
+
+        def pid():
+            return run("cat", "/run/nitro_enclaves/pid").stdout
+
+        def look():
+            run("systemctl", "start", "containment-chamber-enclave-watch.service")
+
+        run("mkdir", "-p", "/run/nitro_enclaves", "/var/log/nitro_enclaves", "/etc/containment-chamber", "/usr/libexec/containment-chamber",
+            f"/etc/systemd/system/{enclave}.d", f"/etc/systemd/system/{log}.d")
+        units = [path for path in ENCLAVE.iterdir() if path.suffix in (".service", ".socket", ".timer")]
+        run("install", "-m", "0644", *units, "/etc/systemd/system")
+        run("install", "-m", "0755", ENCLAVE / "enclave-watch", "/usr/libexec/containment-chamber")
+        run("install", "-m", "0644", ENCLAVE / "enclave.env", "/etc/containment-chamber")
+        run("install", "-m", "0755", binary_with_switches(), "/usr/bin/containment-chamber")
+        machine.write("/usr/bin/nitro-cli", NITRO_CLI, mode="0755")
+        machine.write("/etc/systemd/system/nitro-enclaves-allocator.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n")
+        machine.write(f"/etc/systemd/system/{enclave}.d/sooner.conf", "[Service]\nRestartSec=1s\n")
+        machine.write(f"/etc/systemd/system/{log}.d/unix.conf", "[Socket]\nListenStream=\nListenStream=/run/log.socket\n")
+        port = vsock_port()
+        egress = f"egress: ['vsock:any:{port}=tcp:127.0.0.1:1']\nenclave_cid: 16\n" if port else ""
+        machine.write("/etc/containment-chamber/enclave-proxy.yaml", f"ingress: ['unix:/tmp/in=vsock:16:9443']\n{egress}")
+        run("systemctl", "daemon-reload")
+
+        run("systemctl", "start", proxy)  # Type=notify: it carries
+        main = run("systemctl", "show", "-P", "MainPID", proxy).stdout.strip()
+        assert re.search(r"^Seccomp:\t2$", run("cat", f"/proc/{main}/status").stdout, flags=re.M)
+
+        assert run("systemctl", "start", enclave, check=False).returncode != 0
+        wait_for("the second try", lambda: is_active(enclave), 60)
+        first = pid()
+        look()
+        assert pid() == first and is_active(enclave)
+        run("kill", "-9", first.strip())
+        look()
+        wait_for("another one", lambda: is_active(enclave) and pid() != first, 60)
+        run("systemctl", "stop", enclave)
+        look()
+        assert run("systemctl", "is-active", enclave, check=False).stdout == "inactive\n"
+
+        run("python3", "-c", "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/log.socket'); s.sendall(b'from within\\n')")
+        wait_for("the log", lambda: "from within" in run("journalctl", "--no-pager", "-t", "containment-chamber-enclave").stdout, 60)
 
 
 def statements(name):

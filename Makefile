@@ -106,10 +106,11 @@ enclave-test: deps-test build
 	cmake --build build --target enclave-init -j $(JOBS)
 	tests/enclave/run
 
-# The whole way, from two copies of the source in two places; the kernel is the real one.
+# The whole way, from two copies of the source in two places; the kernel is the real one (KERNEL: its version, of a manifest), and
+# with CC_FULL=1 is built twice, too.
 enclave-reproduce: deps
 	tools/install-deps enclave
-	tests/enclave/reproduce
+	tests/enclave/reproduce $(KERNEL)
 
 package: deps
 	tools/install-deps package

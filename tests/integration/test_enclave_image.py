@@ -38,6 +38,7 @@ def tool(*arguments, **options):
 def build(folder, name="a.eif", *more, **options):
     """An image of the real program with a stand-in kernel in `folder`."""
     (folder / "kernel").write_bytes(random.Random(SEED).randbytes(4096))
+    (folder / "made-of").write_text("linux-source-0=0.1-1\ngcc 0\nld 0\n")
     (folder / "config.yaml").write_text("network: hoodi\n")
     (folder / "ca.pem").write_text("authorities\n")
     code, out, err = tool(
@@ -143,6 +144,21 @@ def test_the_ramdisks_hold_what_the_program_needs(made):
     for path, (mode, data) in tree.items():
         if mode & 0o170000 == 0o100000:
             assert f"{mode & 0o7777:04o} {hashlib.sha256(data).hexdigest()} /{path}" in manifest
+
+
+def test_the_manifest_says_what_has_to_be_the_same(made, tmp_path):
+    """Who makes the image again needs the same kernel, compilers and libraries."""
+    folder, _ = made
+    head = dict(re.findall(r"^# (.*?): (.*)$", (folder / "a.manifest").read_text(), flags=re.M))
+    assert head["kernel"] == "linux-source-0=0.1-1, gcc 0, ld 0"
+    text = subprocess.run(["readelf", "-p", ".comment", build_dir() / "bin/containment-chamber"], capture_output=True, text=True, check=True).stdout
+    assert head["program"] == ", ".join(sorted(re.findall(r"^ +\[ *[0-9a-f]+\] +(.*)$", text, flags=re.M)))
+    assert "GCC: (" in head["init"] and head["stripped by"].startswith("GNU objcopy ")
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    shutil.copy(build_dir() / "bin/enclave-init", tmp_path / "init")
+    subprocess.run(["strip", "-R", ".comment", tmp_path / "init"], check=True)
+    other = rootfs.manifest([], rootfs.Content(str(tmp_path / "init"), str(tmp_path / "init"), "", "", []), str(tmp_path / "kernel"), "")
+    assert "\n# kernel: not known" in other and "\n# program: not known" in other
 
 
 def test_nothing_tells_where_it_was_built(made):

@@ -49,6 +49,16 @@ class Elf:
         strings = next((self._offset(value) for tag, value in tags if tag == DT_STRTAB), 0)
         return [self._text(strings + value) for tag, value in tags if tag == DT_NEEDED]
 
+    def compilers(self):
+        """What its compilers say of themselves: "GCC: (Debian 12.2.0-14+deb12u1) 12.2.0". Empty where it was stripped of that."""
+        try:
+            offset, size, count, names = struct.unpack_from("<Q", self.data, 40)[0], *struct.unpack_from("<HHH", self.data, 58)
+            sections = [struct.unpack_from("<IIQQQQ", self.data, offset + n * size) for n in range(count)]
+            found = [self.data[at : at + length] for name, _, _, _, at, length in sections if self._text(sections[names][4] + name) == ".comment"]
+        except (IndexError, UnicodeDecodeError, ValueError, struct.error) as error:
+            raise Fault(f"{self.path} is damaged") from error
+        return sorted({text.decode("ascii", "replace") for text in b"".join(found).split(b"\0") if text})
+
     def _offset(self, address):
         for kind, _, offset, virtual, _, size, _, _ in self.segments:
             if kind == PT_LOAD and virtual <= address < virtual + size:

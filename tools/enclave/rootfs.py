@@ -129,11 +129,22 @@ def _packages(paths):
     return {path: versions[owner] for path, owner in owners.items() if owner in versions}
 
 
-def manifest(files, kernel, cmdline):
+def _tools(content, kernel_file):
+    """Lines: what the kernel (by the file that tools/enclave-build leaves beside it), init and program were built from and by, and what
+    stripped them."""
+    made_of = os.path.join(os.path.dirname(os.path.abspath(kernel_file)), "made-of")
+    kernel = ", ".join(read(made_of).decode().splitlines()) if os.path.exists(made_of) else "not known: no file made-of lies beside it"
+    built = {"kernel": kernel, **{name: ", ".join(elf.Elf(path).compilers()) or "not known: it is stripped"
+                                  for name, path in (("init", content.init), ("program", content.program))}}
+    version = subprocess.run(["objcopy", "--version"], capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}).stdout
+    return [f"# {name}: {text}" for name, text in built.items()] + [f"# stripped by: {version.splitlines()[0]}"]
+
+
+def manifest(files, content, kernel_file, cmdline):
     """Text: what the image was made of, one file a line, so that somebody else can make it again and compare."""
     packages = _packages(sorted({os.path.realpath(path) for *_, path in files if path}))
-    lines = ["# mode SHA-256 path [Debian package]", f"# command line: {cmdline}",
-             f"kernel {hashlib.sha256(kernel).hexdigest()} -"]
+    lines = ["# mode SHA-256 path [Debian package]", f"# command line: {cmdline}", *_tools(content, kernel_file),
+             f"kernel {hashlib.sha256(read(kernel_file)).hexdigest()} -"]
     for path, mode, data, here in files:
         package = packages.get(os.path.realpath(here), "") if here else ""
         lines.append(f"{mode:04o} {hashlib.sha256(data).hexdigest()} /{path} {package}".rstrip())

@@ -84,7 +84,7 @@ set(cc_cost_of_timed 1000)
 # where shorter ones go through the same files; and what takes faults, stores and networks through each other.
 set(cc_full
     "^asan/(conformance/.*|unit/core/test_(attestation|audit|ceremony|ceremony_front|core|core_(adversary|alarms|ceiling|start|torture)|key_audit|key_book|key_generate|keys)|unit/vault/test_(captured_(core|sets)|documents|generate|root|rows|vault))$"
-    "^integration/test_(ceremony_(access|faults|replicas|shared)|enclave_(account|database|owner)|iam|key_move|latch_kms|operator_yubikey|package|seal_memory_kms|slashing_huge)$"
+    "^integration/test_(ceremony_(access|faults|replicas|shared)|enclave_(account|database|owner)|iam|key_move|latch_kms|operator_yubikey|seal_memory_kms|slashing_huge)$"
     "^torture/(access_mutants|broken|dynamodb_mutants|key_mutants|sql_mutants)$")
 # What the short form runs without a sanitizer although it does so with ASan: what a sanitizer build leaves out a part of, or is about
 # optimised code.

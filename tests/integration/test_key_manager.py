@@ -272,7 +272,7 @@ def test_an_import_as_charon_sends_it(make_daemon):
     body = {"keystores": [text for _, text, _ in made], "passwords": [password for _, _, password in made]}
     text = json.dumps(body, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     began = time.monotonic()
-    code, answer = call(daemon, "POST", MANAGER, text, {"User-Agent": "Go-http-client/1.1", "Accept-Encoding": "gzip"})
+    code, answer = call(daemon, "POST", MANAGER, text, headers={"User-Agent": "Go-http-client/1.1", "Accept-Encoding": "gzip"})
     took = time.monotonic() - began
     print(f"{count} keystores in {took:.2f} s")
     assert code == 200 and [item["status"] for item in answer["data"]] == ["imported"] * count

@@ -231,7 +231,9 @@ def test_signing_goes_on_during_an_import_and_an_export(live):
     signer = threading.Thread(target=sign_until, args=(daemon, ended, waits))
     signer.start()
     try:
-        for _ in range(3):
+        rounds = 0
+        while rounds < 3 or len(waits) < 10 and signer.is_alive():
+            rounds += 1
             code, body, _ = ask(daemon, "POST", "", many(1000))
             assert (code, body["validators"]) == (200, 1000)
             code, body, _ = ask(daemon, "GET")
@@ -241,7 +243,7 @@ def test_signing_goes_on_during_an_import_and_an_export(live):
         ended.set()
         signer.join(60)
     print(f"{len(waits)} signatures, the slowest after {max(waits) * 1000:.0f} ms")
-    assert len(waits) >= 10 and max(waits) < 1.0, (len(waits), max(waits))
+    assert len(waits) >= 10 and max(waits) < 1.0, (rounds, len(waits), max(waits))
 
 
 def test_a_client_that_goes_away_or_stands_still_leaves_nothing_behind(live):

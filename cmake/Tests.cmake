@@ -71,10 +71,12 @@ set(cc_sanitizer_env "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1;UBSAN_OPTIONS
 # of which a test takes one; those that compute with both processors take two, and those that hold a time against a bound three,
 # so that no more than one other runs beside them. They begin first, then what is long (seconds), so that no long one is left alone
 # at the end.
-set(cc_computing "^(torture/[a-z]+_mutants|spin/chamber)$")
-set(cc_timed "^(integration/test_(auth_clients|bench|ceremony|kill|memory_use|overload|startup|supervisor)|torture/history)$")
+set(cc_computing "^(torture/([a-z]+_mutants|history)|spin/chamber)$")
+set(cc_timed "^integration/test_(bench|memory_use|overload|startup|[a-z_]+_timed)$")
+# Of these files only some tests hold a time against a bound: they are marked so (pytest.mark.timed), and are a test of CTest's own.
+set(cc_partly_timed test_auth_clients test_ceremony test_kill test_supervisor)
 set(cc_long
-    torture/sql_mutants 170 integration/test_ceremony_faults 130 integration/test_key_stores 120 torture/access_mutants 95 spin/chamber 90
+    torture/sql_mutants 170 torture/history 140 integration/test_ceremony_faults 130 integration/test_key_stores 120 torture/access_mutants 95 spin/chamber 90
     integration/test_postgres 85 integration/test_history_guard 80 torture/slash_mutants 75 integration/test_ceremony_shared 70
     integration/test_key_move 70 integration/test_replicas 70 integration/test_runbook_ceremony 60 integration/test_key_manager 55
     integration/test_enclave_root 80 integration/test_auto_unseal 60 integration/test_enclave_owner 50 integration/test_enclave_kms 45 integration/test_latch_kms 40 integration/test_enclave_start 35 integration/test_tls 35 integration/test_iam 30 integration/test_operator_cli 30 integration/test_package 30 torture/key_mutants 30 torture/broken 25)
@@ -270,9 +272,12 @@ if(PYTEST AND NOT CC_FUZZ AND NOT CC_TEST_SET)
     foreach(source ${integration_tests})
         get_filename_component(name ${source} NAME_WE)
         # pytest bounds each test; the long forms of some take an hour.
-        cc_test(integration/${name} integration 3600
-            ${CMAKE_COMMAND} -E env CC_RELEASE_BINARY=${CC_RELEASE_BINARY}
-            ${PYTEST} -q -rs -p no:cacheprovider --timeout=600 ${source})
+        set(run ${CMAKE_COMMAND} -E env CC_RELEASE_BINARY=${CC_RELEASE_BINARY} ${PYTEST} -q -rs -p no:cacheprovider --timeout=600 ${source})
+        if(name IN_LIST cc_partly_timed)
+            cc_test(integration/${name}_timed integration 3600 ${run} -m timed)
+            list(APPEND run -m "not timed")
+        endif()
+        cc_test(integration/${name} integration 3600 ${run})
     endforeach()
 endif()
 

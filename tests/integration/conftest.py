@@ -9,6 +9,7 @@ from forms import FULL
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long_form: what only `make full` runs (CC_FULL=1)")
+    config.addinivalue_line("markers", "timed: holds a time against a bound, and has little beside it (cmake/Tests.cmake)")
     config.addinivalue_line("markers", "points: its signers have test switches, and so test points, where others are release binaries")
 
 

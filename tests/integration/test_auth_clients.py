@@ -402,6 +402,7 @@ class Flood(threading.Thread):
         connection.close()
 
 
+@pytest.mark.timed
 def test_T29_failures_from_its_own_address_do_not_move_a_client(guarded):
     """Rounds with and without a flood in turn, so that what else the machine does is in both. The client's requests are not refused, held
     back or delayed: its slow ones stay where they were, but for the processor that the flood takes."""

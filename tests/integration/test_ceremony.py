@@ -288,6 +288,7 @@ def test_T14_tokens_in_one_hand_open_nothing_that_was_taken(make_daemon, operato
     unseal(daemon, bob, carol)
 
 
+@pytest.mark.timed
 def test_T29_wrong_credentials_wait_and_right_ones_do_not(make_daemon, operators):
     daemon = begin(make_daemon)
     make_operators_chamber(daemon, operators)

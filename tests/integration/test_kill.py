@@ -215,6 +215,7 @@ def test_P02_kill_at_each_point_between_check_and_answer(point, make_daemon):
     check(daemon, load)
 
 
+@pytest.mark.timed
 def test_C02_front_is_back_within_a_second_and_nothing_else_notices(make_daemon):
     daemon = started(make_daemon)
     assert daemon.sign(KEYS[0], messages.attestation(1, 2))[0] == 200

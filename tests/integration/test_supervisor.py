@@ -312,6 +312,7 @@ def test_SIGHUP_with_a_faulty_file_changes_nothing(make_daemon):
 # --- SIGTERM -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timed
 def test_SIGTERM_is_unready_at_once_and_still_answers(make_daemon):
     daemon = running(make_daemon, config={"server": {"drain_seconds": 3}})
     kept = daemon.connect()

@@ -19,6 +19,8 @@ enum {
     FOREIGN_TEXT_MAX = 512
 };
 
+/* How many bytes at the text's beginning are a control character: 0, 1, or 2 for one of UTF-8 (U+0080 to U+009F). `left` > 0. */
+size_t foreign_text_control(const uint8_t *at, size_t left);
 void foreign_text_print(FILE *stream, struct span text);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #include "app/supervisor.h"
+#include "cli/foreign_text.h"
 #include "seal/machine.h"
 
 enum {
@@ -29,8 +30,9 @@ int operator_say(const char *what, cc_err err)
 void operator_print(void *stream, struct span text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        const uint8_t c = text.data[i];
-        (void)fputc((c < 0x20 && c != '\n') || c == 0x7f ? '?' : c, stream);
+        const size_t control = foreign_text_control(text.data + i, text.len - i);
+        (void)fputc(control && text.data[i] != '\n' ? '?' : text.data[i], stream);
+        i += control == 2;
     }
 }
 

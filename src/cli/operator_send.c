@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "cli/foreign_text.h"
 #include "codec/base64.h"
 #include "codec/hex.h"
 #include "seal/record.h"
@@ -67,8 +68,8 @@ static cc_err keep_plain(struct span text, struct buf *answer)
     const size_t from = answer->len;
     CC_TRY(buf_append(answer, text.data, text.len));
     for (size_t i = from; i < answer->len; i++)
-        if (answer->data[i] < 0x20 || answer->data[i] == 0x7f)
-            answer->data[i] = ' ';
+        for (size_t n = foreign_text_control(answer->data + i, answer->len - i); n; n--)
+            answer->data[i + n - 1] = ' ';
     return CC_OK;
 }
 

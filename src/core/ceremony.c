@@ -226,12 +226,14 @@ static void *ceremony_thread(void *argument)
     struct ceremony_job *job = NULL;
     uint64_t at_ns = ceremony_drive(c);
     ceremony_show(c);
+    at_ns = ceremony_note_shown(c, at_ns);
     while (wait_for_work(c, at_ns, &job)) {
         (void)ceremony_take_incoming(c);
         if (job)
             do_job(c, job);
         at_ns = ceremony_drive(c);
         ceremony_show(c);
+        at_ns = ceremony_note_shown(c, at_ns); /* last: nothing waits for it */
     }
     return NULL;
 }

@@ -612,10 +612,20 @@ void ceremony_shown_now(struct ceremony *c)
     c->shown_retry = (struct ceremony_retry){0};
 }
 
-static void note_shown(struct ceremony *c)
+static void earlier(uint64_t *at_ns, uint64_t other_ns)
 {
-    if (!c->shown_ms || !ceremony_due(&c->shown_retry))
-        return;
+    if (other_ns && (!*at_ns || other_ns < *at_ns))
+        *at_ns = other_ns;
+}
+
+uint64_t ceremony_note_shown(struct ceremony *c, uint64_t at_ns)
+{
+    if (!c->shown_ms)
+        return at_ns;
+    if (!ceremony_due(&c->shown_retry)) {
+        earlier(&at_ns, c->shown_retry.at_ns);
+        return at_ns;
+    }
     cc_err err = rehearsal_note(c->settings.keeper, c->shown_ms, CEREMONY_KEEPER_MS);
     if (!err.code || error_is(err, ERROR_TAMPERED)) /* what can't be read is told by who shows it */
         c->shown_ms = 0;
@@ -623,6 +633,9 @@ static void note_shown(struct ceremony *c)
         ceremony_put_off(&c->shown_retry);
     if (err.code)
         log_notice("when the operators showed that they can unseal was not stored", KV_ERR(err));
+    if (c->shown_ms)
+        earlier(&at_ns, c->shown_retry.at_ns);
+    return at_ns;
 }
 
 /* --- a round ------------------------------------------------------------------------------------------------------------------------------ */
@@ -634,18 +647,12 @@ static bool step(struct ceremony *c)
            ceremony_image_advances(c) || renew_lease(c);
 }
 
-static void earlier(uint64_t *at_ns, uint64_t other_ns)
-{
-    if (other_ns && (!*at_ns || other_ns < *at_ns))
-        *at_ns = other_ns;
-}
-
 static uint64_t next_look(const struct ceremony *c)
 {
     const uint64_t now = clock_mono_ns();
     const struct ceremony_retry *retries[] = {
-        &c->kms_retry,   &c->staged_kms_retry, &c->make_retry,       &c->give_retry, &c->rows_retry,
-        &c->latch_retry, &c->image_retry,      &c->image_make_retry, &c->shown_retry};
+        &c->kms_retry,  &c->staged_kms_retry, &c->make_retry,  &c->give_retry,
+        &c->rows_retry, &c->latch_retry,      &c->image_retry, &c->image_make_retry};
     uint64_t at_ns = 0;
     for (size_t i = 0; i < sizeof retries / sizeof *retries; i++)
         if (retries[i]->at_ns > now)
@@ -663,6 +670,5 @@ uint64_t ceremony_drive(struct ceremony *c)
     for (int i = 0; i < STEPS_MAX && step(c); i++)
         tell(c);
     tell(c);
-    note_shown(c); /* last: nothing waits for it */
     return c->goes_on ? 1 : next_look(c);
 }

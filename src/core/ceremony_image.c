@@ -372,7 +372,8 @@ static bool renew_one(struct ceremony *c, bool *ret_failed)
         }
         if (renew(c, image))
             return true;
-        *ret_failed |= c->images_lapsed != set->generation;
+        *ret_failed |=
+            c->images_lapsed != c->records->current.set.generation; /* `set` may be gone */
     }
     return false;
 }

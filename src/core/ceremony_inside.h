@@ -230,6 +230,8 @@ CC_ERR ceremony_drop_lease(struct ceremony *c);
 
 /* Does what there is to do until nothing is left; returns when to look again (monotonic ns; 0: at the next news). */
 uint64_t ceremony_drive(struct ceremony *c);
+/* Stores what ceremony_shown_now() has noted, and may wait for the state store; returns when to look again, `at_ns` or earlier. */
+uint64_t ceremony_note_shown(struct ceremony *c, uint64_t at_ns);
 /* Makes the set of the proposal in the record, and stages it. */
 CC_ERR ceremony_stage(struct ceremony *c);
 /* The same of a proposal that is in no record yet. */

@@ -31,7 +31,7 @@ static uint64_t who_waits(const struct request *r)
                        : (uint64_t)r->client + 1;
 }
 
-/* One for each, so that who floods this leaves places to others. */
+/* One for each, and never all for those without a name, so that who floods this leaves places to others. */
 static bool admit(struct request *r)
 {
     struct http *h = r->http;
@@ -39,7 +39,8 @@ static bool admit(struct request *r)
     for (uint32_t i = 0; i < HTTP_ATTESTATIONS_MAX; i++)
         if (atomic_load(&h->attesting[i]) == mine)
             return false;
-    for (uint32_t i = 0; i < HTTP_ATTESTATIONS_MAX && !r->attests; i++) {
+    const uint32_t places = HTTP_ATTESTATIONS_MAX - (r->connection->nameless ? 1 : 0);
+    for (uint32_t i = 0; i < places && !r->attests; i++) {
         uint64_t nobody = 0;
         if (atomic_compare_exchange_strong(&h->attesting[i], &nobody, mine))
             r->attests = i + 1;

@@ -346,7 +346,8 @@ static void test_each_client_waits_for_one_document_at_a_time(void **state)
 static void test_who_has_no_address_waits_for_one_document_by_connection(void **state)
 {
     (void)state;
-    assert_int_equal(refused_of(6), 3); /* three at one time; the fourth place is for who has an address */
+    assert_int_equal(refused_of(6),
+                     3); /* three at one time; the fourth place is for who has an address */
 }
 
 /* --- what TLS does not do ------------------------------------------------------------------------------------------------ */

@@ -127,6 +127,21 @@ bool key_source_fits(const struct key_source_tag *tag, struct span name, struct 
            (!tag->has_value || span_equal(tag->value, value));
 }
 
+bool key_source_has_tags(const struct key_source *source,
+                         struct jval secret,
+                         const char *member,
+                         bool (*has)(struct jval tags, const struct key_source_tag *tag))
+{
+    const char *list = source->tags;
+    struct key_source_tag tag;
+    struct jval tags = {0};
+    const bool there = jval_member(secret, member, &tags);
+    while (key_source_next_tag(&list, &tag))
+        if (!there || !has(tags, &tag))
+            return false;
+    return true;
+}
+
 /* --- descriptions ----------------------------------------------------------------------------------------------- */
 
 CC_ERR key_source_property(const struct yml_node *description,

@@ -20,6 +20,8 @@
 #include "base/error.h"
 #include "base/span.h"
 
+#include "codec/json.h"
+
 enum {
     KEY_SOURCE_KEYS_MAX = 200, /* in one secret */
     KEY_SOURCE_NAME_MAX = 1024
@@ -98,6 +100,11 @@ struct key_source_tag {
 /* Takes the next of source->tags off `list`, which begins as that; false: there is none. */
 bool key_source_next_tag(const char **list, struct key_source_tag *ret_tag);
 bool key_source_fits(const struct key_source_tag *tag, struct span name, struct span value);
+/* True when `has` finds each of source->tags in `member` of what a service lists of a secret, or none is given. */
+bool key_source_has_tags(const struct key_source *source,
+                         struct jval secret,
+                         const char *member,
+                         bool (*has)(struct jval tags, const struct key_source_tag *tag));
 /* A property's text, zero-terminated; `otherwise` where there is none (NULL: FIELD_MISSING). */
 CC_ERR key_source_property(const struct yml_node *description,
                            const char *name,

@@ -178,27 +178,16 @@ static bool begins(struct span name, struct span prefix)
 
 static bool has_tag(struct jval tags, const struct key_source_tag *tag)
 {
-    struct jval_iter iter = jval_iterate(tags);
     struct jval one;
     struct span name, value;
+    if (jval_type(tags) != JVAL_ARRAY)
+        return false;
+    struct jval_iter iter = jval_iterate(tags);
     while (jval_next(&iter, &one))
         if (json_member_text(one, "Key", &name) && json_member_text(one, "Value", &value) &&
             key_source_fits(tag, name, value))
             return true;
     return false;
-}
-
-static bool has_tags(const struct key_source *source, struct jval secret)
-{
-    const char *list = source->tags;
-    struct key_source_tag tag;
-    struct jval tags;
-    if (!jval_member(secret, "Tags", &tags) || jval_type(tags) != JVAL_ARRAY)
-        return !list;
-    while (key_source_next_tag(&list, &tag))
-        if (!has_tag(tags, &tag))
-            return false;
-    return true;
 }
 
 /* One list of them. */
@@ -218,7 +207,7 @@ static cc_err take_page(const struct listing *l, struct jval list)
         struct span name;
         if (!jval_member(secret, "Name", &value) || jval_text(value, &name).code || !is_name(name))
             return CC_FAIL(PROTOCOL, "the list of secrets");
-        if (begins(name, l->prefix) && has_tags(l->source, secret))
+        if (begins(name, l->prefix) && key_source_has_tags(l->source, secret, "Tags", has_tag))
             CC_TRY(take_secret(l->sink, name));
     }
     return CC_OK;

@@ -173,26 +173,15 @@ static cc_err take_listed(const struct service *service,
 
 static bool has_tag(struct jval tags, const struct key_source_tag *tag)
 {
-    struct jval_iter iter = jval_iterate(tags);
     struct jval one;
     struct span name, value;
+    if (jval_type(tags) != JVAL_OBJECT)
+        return false;
+    struct jval_iter iter = jval_iterate(tags);
     while (jval_next_member(&iter, &name, &one))
         if (!jval_text(one, &value).code && key_source_fits(tag, name, value))
             return true;
     return false;
-}
-
-static bool has_tags(const struct key_source *source, struct jval secret)
-{
-    const char *list = source->tags;
-    struct key_source_tag tag;
-    struct jval tags;
-    if (!jval_member(secret, "tags", &tags) || jval_type(tags) != JVAL_OBJECT)
-        return !list;
-    while (key_source_next_tag(&list, &tag))
-        if (!has_tag(tags, &tag))
-            return false;
-    return true;
 }
 
 static cc_err take_list(const struct service *service,
@@ -207,7 +196,7 @@ static cc_err take_list(const struct service *service,
         struct span path;
         if (!json_member_text(one, member, &path))
             return CC_FAIL(PROTOCOL, "the list of secrets");
-        if (has_tags(service->source, one))
+        if (key_source_has_tags(service->source, one, "tags", has_tag))
             CC_TRY(take_listed(service, sink, path, get));
     }
     return CC_OK;

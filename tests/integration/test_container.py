@@ -427,7 +427,7 @@ def test_as_eth_docker_starts_web3signer(stand_in, workdir):
     container.mount(volume, "/var/lib/web3signer", "rw")
     container.mount(workdir / "hosts", "/etc/hosts")
     server = postgres.Postgres({"listen_addresses": "127.0.0.1"})
-    (server.data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+    server.ask_for_passwords()
     try:
         container.hold()
         with network_of(container.process.pid):

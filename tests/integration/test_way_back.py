@@ -211,7 +211,7 @@ def the_server():
     server.port = port
     with server:
         server.sql(f"ALTER ROLE {postgres.NAME} PASSWORD '{PASSWORD}'")
-        (server.data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        server.ask_for_passwords()
         server.reload()
         yield server
 

@@ -110,7 +110,7 @@ def test_a_database_by_its_jdbc_url_and_the_export(start, workdir):
     server.port = port
     with server:
         server.sql(f"ALTER ROLE {postgres.NAME} PASSWORD 'p@ss/word'")
-        (server.data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        server.ask_for_passwords()
         server.reload()
         options = workdir / "options.yaml"
         options.write_text(f"http-listen-port: 1\nmetrics-enabled: true\nmetrics-port: 0\neth2:\n  network: minimal\n"

@@ -362,15 +362,24 @@ class Survey:
         wait_for("a reload that is still running", twice)
 
     def sealed(self):
-        """An emergency seal and its end, after which the signer starts anew."""
+        """An emergency seal and its end, after which the signer starts anew. The seal ends the rooms, and with them whom they have just
+        let in."""
         self.ask(200, OWNER, "POST", f"{CHAMBER}/seal")
-        self.ask(503, NOBODY, "GET", "/healthcheck")
-        self.ask(503, NOBODY, "GET", "/readyz")
-        self.ask(503, NOBODY, "POST", SIGN, path=path_of(SIGN, MINE[0]), body=messages.randao(1))
-        with self._proof("unseal"):  # a moment later: the seal ends the rooms first
-            wait_for("the seal's end", lambda: self.callers.ask(OWNER, "DELETE", f"{CHAMBER}/seal")[0] == 200)
+        for who, method, template, more in ((NOBODY, "GET", "/healthcheck", {}), (NOBODY, "GET", "/readyz", {}),
+                                            (NOBODY, "POST", SIGN, {"path": path_of(SIGN, MINE[0]), "body": messages.randao(1)})):  # fmt: skip
+            wait_for("an answer of the sealed signer", lambda w=who, m=method, t=template, o=more: self._is_there(lambda: self.ask(503, w, m, t, **o)))
+        with self._proof("unseal"):
+            wait_for("the seal's end", lambda: (self._is_there(lambda: self.callers.ask(OWNER, "DELETE", f"{CHAMBER}/seal")) or [0])[0] == 200)
         self.callers.close()
         self.daemon.wait_ready()
+
+    @staticmethod
+    def _is_there(asked):
+        """What is answered; None where nobody does."""
+        try:
+            return asked()
+        except (OSError, http.client.HTTPException):
+            return None
 
     def core_dies(self):
         """503 of every route that asks the core: it stands still, is asked all of this, and is killed. Who would end the front as well
